@@ -1,0 +1,100 @@
+"""The house keeps its own rules: what is packed, what is locked, and who may import whom."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+ROOMS = {"actors", "load_tests", "protocol", "server", "storage"}
+
+# In pieces, so that this file does not name what it looks for.
+REGISTRY_HOSTS = [
+    ".".join(pieces) for pieces in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"))
+]
+
+
+def test_every_top_level_package_is_packed_typed_and_held_to_the_layers():
+    packages = {init.parent.name for init in ROOT.glob("*/__init__.py")}
+    packed = {name for name in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"] if "." not in name}
+
+    assert packages == ROOMS
+    assert packed == ROOMS
+    assert set(PROJECT["tool"]["importlinter"]["root_packages"]) == ROOMS
+    assert set(PROJECT["tool"]["basedpyright"]["include"]) == ROOMS
+    assert set(PROJECT["tool"]["mypy"]["files"]) == ROOMS | {"tests"}
+
+
+def test_tests_are_no_package():
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+    assert not (ROOT / "tests" / "protocol").exists(), "it would shadow the package of that name"
+
+
+def test_the_lock_holds_every_dependency_with_hashes():
+    lock = (ROOT / "requirements.lock").read_text()
+    wanted = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"]
+    pins = dict(re.findall(r"^([a-z0-9-]+)(?:\[[^]]*\])?==\S+(.*(?:\n    .*)*)", lock, flags=re.MULTILINE))
+
+    assert {_name(requirement) for requirement in wanted} <= pins.keys()
+    assert all("--hash=sha256:" in rest for rest in pins.values())
+    assert "://" not in lock
+
+
+def test_no_file_names_a_package_registry():
+    named = [
+        f"{path.relative_to(ROOT)}: {host}"
+        for path in _text_files()
+        for host in REGISTRY_HOSTS
+        if host in path.read_text(errors="replace").lower()
+    ]
+    assert not named
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "contract"),
+    [
+        pytest.param("storage/bad.py", "import server\n", "The rooms stand in one order", id="storage-server"),
+        pytest.param("actors/bad.py", "import storage\n", "The rooms stand in one order", id="actors-storage"),
+        pytest.param("actors/machines/bad.py", "import time\n", "The machines are pure", id="machines-time"),
+        pytest.param("actors/bad.py", "import asyncpg\n", "Actors name no driver", id="actors-asyncpg"),
+        pytest.param("protocol/bad.py", "import asyncio\n", "The protocol does no I/O", id="protocol-asyncio"),
+        pytest.param("load_tests/bad.py", "import server\n", "load_tests knows a server only", id="load_tests-server"),
+        pytest.param("storage/bad.py", "import load_tests\n", "Nothing rests on load_tests", id="storage-load_tests"),
+    ],
+)
+def test_an_import_across_the_layers_is_caught(tmp_path: Path, module: str, source: str, contract: str):
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=lambda folder, names: _not_python(Path(folder), names))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / module).write_text(source)
+
+    linter = Path(sys.executable).with_name("lint-imports")
+    run = subprocess.run([linter, "--no-cache", "--no-logo"], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 1
+    assert re.search(rf"{re.escape(contract)}.* BROKEN", run.stdout), run.stdout
+    assert module.removesuffix(".py").replace("/", ".") in run.stdout
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[\[<>=~! ]", requirement, maxsplit=1)[0].lower()
+
+
+def _not_python(folder: Path, names: list[str]) -> list[str]:
+    return [name for name in names if not name.endswith(".py") and not (folder / name / "__init__.py").exists()]
+
+
+def _text_files() -> Iterator[Path]:
+    built = {"__pycache__", "build", "dist", "node_modules"}
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        hidden = parts[0].startswith(".") and len(parts) > 1 and parts[0] != ".ci"
+        if path.is_file() and not hidden and not built.intersection(parts) and b"\0" not in path.read_bytes()[:4096]:
+            yield path
