@@ -1,0 +1,1 @@
+"""Every message on every wire, as msgspec structs: no I/O, no clock, no business rules."""
