@@ -1,0 +1,251 @@
+"""Who is in a room, and since when (realtime.md, "Presence" and reading 7).
+
+A member is present while at least one source holds them:
+
+    a stream that is connected                    holds without limit
+    a stream that was dropped                     holds until drop + grace; then the member left at the last evidence
+    samples over HTTP                             hold until the last sample + 3.5 intervals; then left at that sample
+
+While any source holds, the presence is one: a second device, a return within the grace and a change of doors neither
+end nor double it. Samples that were kept offline prove presence in the past; it is united with the rest.
+
+All times are Unix milliseconds; an interval is half-open.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from actors.machines import ranges
+from actors.machines.rows import PresenceRow
+from protocol.limits import DEVICES_SHOWN
+
+INTERVALS_MAX: Final = 2_000
+"""Separate presences of one learner in one class: over 24 hours of samples 36 s apart, in pairs, make 1,234."""
+SOURCES_MAX: Final = 64
+"""Sources that hold one learner at once; the oldest that is not connected makes room."""
+
+STREAM: Final = "websocket"
+HTTP: Final = "http"
+
+
+class Source(msgspec.Struct, array_like=True):
+    """What holds a member: the stream of a session, or (apart from it, doors may change) its samples over HTTP."""
+
+    kind: str
+    device_id: str
+    connected: bool
+    evidence: int
+    until: int
+    """When it stops to hold, where it is not connected."""
+
+
+class Member(msgspec.Struct, array_like=True):
+    """A learner (or teacher) who is or was in the room."""
+
+    user_id: str
+    role: str
+    name: str | None = None
+    metadata: bytes | None = None
+    sources: dict[str, Source] = {}
+    since: int | None = None
+    """Start of the open presence; None while away."""
+    evidence: int = 0
+    """Latest proof of the open presence."""
+    kinds: list[str] = []
+    """What has held the open presence so far."""
+    devices: list[str] = []
+    numbers: int = 0
+    """Presence rows so far: the last key given out."""
+    open_number: int = 0
+    """Key of the open presence's row."""
+    past: list[int] = []
+    """Closed presences, united (`ranges`)."""
+    unwritten: list[PresenceRow] = []
+    changed: bool = True
+    """Whether a checkpoint has to write this member."""
+
+    @property
+    def present(self) -> bool:
+        """Whether a source holds the member now."""
+        return self.since is not None
+
+    # -- what holds -----------------------------------------------------------------------------------------------
+
+    def connect(self, session_id: str, device_id: str, now: int) -> bool:
+        """A stream opened or came back. Returns whether the member arrived by it."""
+        self._make_room(session_id)
+        self.sources[session_id] = Source(STREAM, device_id, connected=True, evidence=now, until=0)
+        return self._hold(now, STREAM, device_id)
+
+    def drop(self, session_id: str, evidence: int, until: int) -> None:
+        """A stream's connection is gone; the member stays until `until` unless something else holds."""
+        source = self.sources.get(session_id)
+        if source is None or not source.connected:
+            return
+        source.connected = False
+        source.evidence = max(source.evidence, evidence)
+        source.until = until
+        self.evidence = max(self.evidence, source.evidence)
+        self.changed = True
+
+    def hold_by_sample(self, session_id: str, device_id: str, at: int, until: int) -> bool:
+        """A sample came over HTTP. Returns whether the member arrived by it."""
+        key = _http_key(session_id)
+        source = self.sources.get(key)
+        if source is None:
+            self._make_room(key)
+            source = self.sources[key] = Source(HTTP, device_id, connected=False, evidence=at, until=until)
+        source.evidence = max(source.evidence, at)
+        source.until = max(source.until, until)
+        return self._hold(at, HTTP, device_id)
+
+    def release(self, session_id: str, now: int) -> bool:
+        """A session was left on purpose. Returns whether the member left by it."""
+        released = [self.sources.pop(key) for key in (session_id, _http_key(session_id)) if key in self.sources]
+        if not released:
+            return False
+        for source in released:
+            self.evidence = max(self.evidence, now if source.connected else source.evidence)
+        self.changed = True
+        return self._leave_if_free()
+
+    def lapse(self, now: int) -> bool:
+        """Let go of all sources whose time is over. Returns whether the member left."""
+        over = [key for key, source in self.sources.items() if not source.connected and source.until <= now]
+        for key in over:
+            del self.sources[key]
+        return bool(over) and self._leave_if_free()
+
+    def deadline(self) -> int | None:
+        """When the first source lapses."""
+        waits = [source.until for source in self.sources.values() if not source.connected]
+        return min(waits) if waits else None
+
+    def finish(self, now: int) -> bool:
+        """The room ends: whoever is held by a connection or fresh samples was there to the end."""
+        if self.since is None:
+            return False
+        there = any(source.connected or source.kind == HTTP for source in self.sources.values())
+        if there:
+            self.evidence = max(self.evidence, now)
+        self.evidence = max(self.since, min(self.evidence, now))
+        self.sources.clear()
+        return self._leave_if_free()
+
+    def restart(self, until: int) -> None:
+        """The server came back: no connection survived, each has until `until` to return."""
+        for source in self.sources.values():
+            if source.kind == STREAM:
+                source.connected = False
+                source.until = until
+
+    # -- evidence ---------------------------------------------------------------------------------------------------
+
+    def prove(self, start: int, end: int, source: str, device_id: str) -> None:
+        """Two samples without silence between them: present from one to the other."""
+        if self.since is not None and start >= self.since:
+            if end > self.evidence:
+                self.evidence = end
+            return
+        if end <= start or not ranges.add(self.past, start, end, INTERVALS_MAX):
+            return
+        self.changed = True
+        last = self.unwritten[-1] if self.unwritten else None
+        if last is not None and last.left_at == start and last.source == source and last.device_id == device_id:
+            self.unwritten[-1] = msgspec.structs.replace(last, left_at=end)
+        else:
+            self.numbers += 1
+            self.unwritten.append(_row(self.user_id, self.numbers, start, end, source, device_id))
+
+    def presences(self, now: int) -> list[int]:
+        """All presence so far, united; the open one runs to `now` while a connection holds, else to its evidence."""
+        if self.since is None:
+            return self.past
+        united = self.past.copy()
+        ranges.add(united, self.since, max(self.since, self.proven(now)), INTERVALS_MAX + 1)
+        return united
+
+    def proven(self, now: int) -> int:
+        """Up to when the open presence is certain."""
+        connected = any(source.connected for source in self.sources.values())
+        return max(now, self.evidence) if connected else self.evidence
+
+    # -- rows -------------------------------------------------------------------------------------------------------
+
+    def rows(self, room_id: str) -> list[PresenceRow]:
+        """Rows to write: those closed since the last checkpoint, and the open presence as far as it is proven."""
+        rows = [msgspec.structs.replace(row, room_id=room_id) for row in self.unwritten]
+        if self.since is not None:
+            rows.append(
+                PresenceRow(
+                    room_id,
+                    self.user_id,
+                    self.open_number,
+                    self.since,
+                    max(self.since, self.evidence),
+                    ",".join(self.kinds),
+                    ",".join(self.devices),
+                    open=True,
+                )
+            )
+        return rows
+
+    def written(self, rows: set[tuple[int, int]]) -> None:
+        """The rows with those (number, left_at) are durable; one that has grown since is written again."""
+        self.unwritten = [row for row in self.unwritten if (row.number, row.left_at) not in rows]
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _hold(self, at: int, kind: str, device_id: str) -> bool:
+        self.changed = True
+        arrived = self.since is None
+        if self.since is None:
+            self.since = self.evidence = at
+            self.kinds = []
+            self.devices = []
+            self.numbers += 1
+            self.open_number = self.numbers
+        else:
+            self.since = min(self.since, at)
+            self.evidence = max(self.evidence, at)
+        if kind not in self.kinds:
+            self.kinds.append(kind)
+        if device_id and device_id not in self.devices and len(self.devices) < DEVICES_SHOWN:
+            self.devices.append(device_id)
+        return arrived
+
+    def _leave_if_free(self) -> bool:
+        if self.sources or self.since is None:
+            return False
+        start, end = self.since, self.evidence
+        self.since = None
+        self.changed = True
+        if not ranges.add(self.past, start, end, INTERVALS_MAX):
+            end = start
+        # Empty ones too: a checkpoint may have written the row as open, and longer than it turned out.
+        kinds, devices = ",".join(self.kinds), ",".join(self.devices)
+        self.unwritten.append(_row(self.user_id, self.open_number, start, end, kinds, devices))
+        return True
+
+    def _make_room(self, session_id: str) -> None:
+        if session_id in self.sources or len(self.sources) < SOURCES_MAX:
+            return
+        idle = min(
+            (key for key, source in self.sources.items() if not source.connected),
+            key=lambda key: self.sources[key].until,
+            default=next(iter(self.sources)),
+        )
+        del self.sources[idle]
+
+
+def _http_key(session_id: str) -> str:
+    """Beside the key of the same session's stream, which is the session's id."""
+    return f"{session_id} {HTTP}"
+
+
+def _row(user_id: str, number: int, start: int, end: int, source: str, device_id: str) -> PresenceRow:
+    """A closed presence; the room's name is filled in when it is written."""
+    return PresenceRow("", user_id, number, start, end, source, device_id, open=False)

@@ -1,0 +1,206 @@
+"""A watch session: one learner, one content (realtime.md, "Watch session").
+
+    nothing --Opened--> open --Left | 30 minutes without a sample--> ended
+
+A sample for a session that is over is refused (`unknown_stream`); whoever sent it begins another session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from actors.machines.clock import ClientClock
+from actors.machines.effects import JOURNAL, Acked, Effect, Refused, SessionEnded, SessionOpened
+from actors.machines.events import Event, Left, Opened, Resumed, Sampled, Tick
+from actors.machines.rows import Rows, SegmentRow, SessionRow
+from actors.machines.track import TooOld, Track
+
+IDLE_MS: Final = 30 * 60 * 1000
+NEVER: Final = 2**62
+
+
+class WatchState(msgspec.Struct, array_like=True):
+    """The snapshot of a watch session."""
+
+    user_id: str
+    kind: str
+    content_id: str
+    device_id: str
+    door: str
+    opened_at: int
+    heard_at: int
+    """Reception of the last sample, or the opening."""
+    track: Track
+    ended_at: int | None = None
+    superseded: bool = False
+    """A later session took its place under (learner, device): posts that name no session go there."""
+
+
+class WatchRules(msgspec.Struct, frozen=True):
+    """What an operator may set."""
+
+    completion_threshold: float = 0.95
+    idle_ms: int = IDLE_MS
+
+
+class WatchSession:
+    """The machine. `state` is None until `Opened`; `wake_at` is when it wants a `Tick`, or earlier (Unix ms)."""
+
+    def __init__(self, session_id: str, state: WatchState | None, rules: WatchRules) -> None:
+        self.session_id = session_id
+        self.state = state
+        self._rules = rules
+        self.wake_at = NEVER if state is None else state.heard_at + rules.idle_ms
+        self._handlers: dict[type[Event], Callable[[Any, int], list[Effect]]] = {
+            Sampled: self._sampled,
+            Opened: self._opened,
+            Resumed: self._resumed,
+            Left: self._left,
+            Tick: self._tick,
+        }
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.state is not None and self.state.ended_at is not None
+
+    def step(self, event: Event, now: int) -> list[Effect]:
+        """Take one input at server time `now` (Unix ms); time's own consequences come first."""
+        state = self.state
+        if state is not None and state.ended_at is None and now >= state.heard_at + self._rules.idle_ms:
+            self._end(state.track.at if state.track.at >= 0 else state.opened_at)
+            return [JOURNAL, SessionEnded(self.session_id), *self._handlers[type(event)](event, now)]
+        return self._handlers[type(event)](event, now)
+
+    # -- inputs -------------------------------------------------------------------------------------------------------
+
+    def _sampled(self, event: Sampled, now: int) -> list[Effect]:
+        state = self.state
+        if state is None or state.ended_at is not None:
+            return [Refused("unknown_stream", "the session has ended: watch again")]
+        track = state.track
+        try:
+            fresh = track.fold(event.sent_at, event.samples, now)
+        except TooOld as error:
+            return [Refused("too_old", str(error))]
+        interval = track.tell(event.interval)
+        if not fresh:
+            return (
+                [JOURNAL, Acked(self.session_id, track.last_seq, interval)]
+                if interval
+                else [Acked(self.session_id, track.last_seq)]
+            )
+        state.heard_at = now
+        return [JOURNAL, Acked(self.session_id, track.last_seq, interval)]
+
+    def _opened(self, event: Opened, now: int) -> list[Effect]:
+        if self.state is not None:
+            return [Refused("not_found", "session_id is taken")]
+        track = Track(event.interval, ClientClock(), told=event.interval, duration=event.duration)
+        self.wake_at = now + self._rules.idle_ms
+        self.state = WatchState(
+            event.user_id, event.kind, event.content_id, event.device_id, event.door, now, now, track
+        )
+        return [JOURNAL, self._answer(resumed=False)]
+
+    def _resumed(self, event: Resumed, now: int) -> list[Effect]:
+        state = self.state
+        if state is None or state.ended_at is not None:
+            return [Refused("unknown_stream", "the session has ended: watch again")]
+        state.track.tell(event.interval)
+        if event.duration is not None:
+            state.track.duration = event.duration
+        return [JOURNAL, self._answer(resumed=True)]
+
+    def _answer(self, *, resumed: bool) -> SessionOpened:
+        assert self.state is not None
+        track = self.state.track
+        return SessionOpened(self.session_id, resumed, track.last_seq, track.position, track.coverage_share())
+
+    def _left(self, event: Left, now: int) -> list[Effect]:
+        if self.state is None or self.state.ended_at is not None:
+            return []
+        self._end(now)
+        return [JOURNAL, SessionEnded(self.session_id)]
+
+    def _tick(self, event: Tick, now: int) -> list[Effect]:
+        # Heartbeats do not move `wake_at`; it is put right when it rings.
+        state = self.state
+        self.wake_at = NEVER if state is None or state.ended_at is not None else state.heard_at + self._rules.idle_ms
+        return []
+
+    def _end(self, at: int) -> None:
+        assert self.state is not None
+        self.state.track.close()
+        self.state.ended_at = at
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> WatchState | None:
+        """All that a rebuilt actor needs; None once it is over and nothing is left to write."""
+        return None if self.ended else self.state
+
+    def settle(self) -> None:
+        """The state comes out of the store, whose rows were written with it: nothing of it waits to be written."""
+        if self.state is not None:
+            self.state.track.closed.clear()
+
+    def rows(self) -> Rows:
+        """What a checkpoint writes now."""
+        state = self.state
+        if state is None:
+            return Rows()
+        session = session_row(self.session_id, state, None, self._rules.completion_threshold)
+        return Rows(sessions=[session], segments=segment_rows(self.session_id, state, None))
+
+    def written(self, rows: Rows) -> None:
+        """Those rows are durable: forget the closed segments among them."""
+        if self.state is not None:
+            self.state.track.forget({row.segment.number for row in rows.segments if not row.open})
+
+    def unwritten(self, rows: Rows) -> None:
+        """Those rows did not become durable; nothing was forgotten yet."""
+
+
+def segment_rows(session_id: str, state: WatchState, room_id: str | None) -> list[SegmentRow]:
+    """Segments that the store does not have as they stand."""
+    kind, content = (None, None) if room_id is not None else (state.kind, state.content_id)
+    rows = [
+        SegmentRow(session_id, state.user_id, kind, content, room_id, segment, open=False)
+        for segment in state.track.closed
+    ]
+    growing = state.track.open_copy()
+    if growing is not None:
+        rows.append(SegmentRow(session_id, state.user_id, kind, content, room_id, growing, open=True))
+    return rows
+
+
+def session_row(session_id: str, state: WatchState, room_id: str | None, threshold: float) -> SessionRow:
+    """The session's figures so far."""
+    track = state.track
+    open_segment = track.credit_open()
+    started = min(state.opened_at, track.started_at) if track.started_at >= 0 else state.opened_at
+    return SessionRow(
+        session_id=session_id,
+        user_id=state.user_id,
+        kind=None if room_id is not None else state.kind,
+        content_id=None if room_id is not None else state.content_id,
+        room_id=room_id,
+        device_id=state.device_id,
+        door=state.door,
+        started_at=started,
+        ended_at=state.ended_at,
+        last_sample_at=track.at if track.at >= 0 else None,
+        last_seq=track.last_seq,
+        first_seq_at=track.first_seq_at if track.first_seq_at >= 0 else None,
+        position=track.position,
+        duration=track.duration,
+        watch_ms=track.watch_ms + (open_segment.wall_ms if open_segment else 0),
+        content_ms=track.content_ms + (open_segment.content_ms if open_segment else 0),
+        covered_ms=track.covered_ms(),
+        coverage=track.coverage_share(),
+        completed=track.completed(threshold),
+    )
