@@ -1,0 +1,1 @@
+"""Where facts become durable: journal, projections, migrations, leases and buses."""

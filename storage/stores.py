@@ -1,0 +1,36 @@
+"""All stores over one database, as the composition root takes them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from storage.journal import PostgresJournal
+from storage.leases import PostgresLeases
+from storage.postgres import Database
+from storage.quarantine import PostgresQuarantine
+from storage.reading import PostgresReading
+from storage.sessions import PostgresSessions
+from storage.snapshots import PostgresSnapshots
+
+
+class PostgresStores(msgspec.Struct, frozen=True):
+    """Every port of `actors/ports.py`, and what REST reads."""
+
+    journal: PostgresJournal
+    snapshots: PostgresSnapshots
+    leases: PostgresLeases
+    quarantine: PostgresQuarantine
+    sessions: PostgresSessions
+    reading: PostgresReading
+
+
+def stores_over(database: Database) -> PostgresStores:
+    """The stores; each connects when it is asked something."""
+    return PostgresStores(
+        PostgresJournal(database),
+        PostgresSnapshots(database),
+        PostgresLeases(database),
+        PostgresQuarantine(database),
+        PostgresSessions(database),
+        PostgresReading(database),
+    )
