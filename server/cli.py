@@ -1,0 +1,101 @@
+"""`rollcall`, the command line. An expected fault is one clear line on standard error and an exit code.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | it failed: the line says why |
+| 2 | asked wrongly: options or settings |
+| 130 | interrupted by Ctrl-C |
+| 141 | whoever read the output went away |
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib.metadata import version
+from types import ModuleType
+from typing import Final
+
+from actors.ports import StoreAway, StoreRefused
+from server.commands import FAILED, USAGE, CommandError, config, doctor, migrate, replay, serve, simulate, tell, token
+from server.config import ConfigError
+from server.devsecret import DevSecretError
+from server.jwks import KeySourceError
+from storage.embedded import EmbeddedError
+
+INTERRUPTED: Final = 130
+READER_GONE: Final = 141
+
+COMMANDS: Final[dict[str, ModuleType]] = {
+    "serve": serve,
+    "migrate": migrate,
+    "config": config,
+    "token": token,
+    "simulate": simulate,
+    "replay": replay,
+    "doctor": doctor,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. `arguments` as in `sys.argv[1:]`, which is the default."""
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        tell("rollcall: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes once more on its way out: give it something that takes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        parsed = _parser().parse_args(arguments)
+        return int(COMMANDS[parsed.command].run(parsed))
+    except SystemExit as ended:  # argparse has printed help, or what was wrong
+        return ended.code if isinstance(ended.code, int) else USAGE
+    except ConfigError as error:
+        for problem in error.problems:
+            tell(f"rollcall: {problem}")
+        return USAGE
+    except CommandError as error:
+        tell(f"rollcall: {error}")
+        return error.code
+    except BrokenPipeError:
+        raise
+    except (EmbeddedError, DevSecretError, KeySourceError, StoreAway, StoreRefused) as error:
+        tell(f"rollcall: {error}")
+    except OSError as error:
+        tell(f"rollcall: {error.filename or 'the system said'}: {error.strerror or error}")
+    return FAILED
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="rollcall",
+        description="Presence and watch time for live classes and videos, to the second.",
+        epilog="Settings come from the environment; `rollcall config` lists them. `rollcall COMMAND --help` says more.",
+    )
+    parser.add_argument("--version", action="version", version=f"rollcall {version('rollcall')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.DESCRIPTION,
+            epilog=getattr(module, "EPILOG", None),
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        module.configure(command)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,307 @@
+"""The one list of settings: name, how its text is read, default, unit and meaning.
+
+Defaults are text, as an operator would write them, so that a default takes the same path as a given value. Those of
+the wire's limits come from `protocol.limits` (realtime.md, reading 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from protocol import ids, limits
+from server import config_values as values
+
+DEV: Final = "ROLLCALL_DEV"
+HOST: Final = "ROLLCALL_HOST"
+PORT: Final = "ROLLCALL_PORT"
+DATA_DIR: Final = "ROLLCALL_DATA_DIR"
+
+_DAY_S: Final = 86_400
+_BIG: Final = 2**31 - 1
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One line of the catalogue. `default` is text, as an operator would write it; empty means none."""
+
+    name: str
+    field: str
+    parse: Callable[[str], object]
+    default: str
+    unit: str
+    meaning: str
+    secret: bool = False
+
+
+_duration = values.number(0.05, _DAY_S)
+_grace = values.number(0, _DAY_S)
+_count = values.whole(1, _BIG)
+
+CATALOGUE: Final[dict[str, tuple[Setting, ...]]] = {
+    "Server": (
+        Setting(HOST, "host", values.host, "127.0.0.1", "", "address to listen on; loopback only with --dev"),
+        Setting(
+            PORT, "port", values.whole(0, 65535), "8080", "", "port to listen on, 0 = any free one; PORT stands in"
+        ),
+        Setting(DATA_DIR, "data_dir", values.path, ".rollcall", "", "where the embedded database and secrets live"),
+        Setting(DEV, "dev", values.flag, "0", "", "development mode: own signing secret, loopback only, stubs"),
+        Setting("ROLLCALL_DRAIN_SECONDS", "drain_s", _grace, "5", "s", "longest wait for the database at stop, twice"),
+        Setting(
+            "ROLLCALL_LOG_LEVEL",
+            "log_level",
+            values.choice("debug", "info", "warning", "error"),
+            "info",
+            "",
+            "verbosity",
+        ),
+        Setting(
+            "ROLLCALL_LOG_FORMAT", "log_format", values.choice("json", "console"), "json", "", "shape of log lines"
+        ),
+    ),
+    "Services": (
+        Setting(
+            "DATABASE_URL",
+            "database_url",
+            values.url("postgresql", "postgres"),
+            "",
+            "",
+            "PostgreSQL >= 15, with or without TimescaleDB; none = the embedded one",
+            secret=True,
+        ),
+        Setting(
+            "REDIS_URL",
+            "redis_url",
+            values.url("redis", "rediss", "unix"),
+            "",
+            "",
+            "bus between nodes; none = one node",
+            secret=True,
+        ),
+        Setting(
+            "AMQP_URL",
+            "amqp_url",
+            values.url("amqp", "amqps"),
+            "",
+            "",
+            "RabbitMQ for events; none = they wait",
+            secret=True,
+        ),
+        Setting(
+            "ROLLCALL_POOL_SIZE", "pool_size", values.whole(1, 100), "4", "connections", "database connections kept"
+        ),
+        Setting(
+            "ROLLCALL_STATEMENT_TIMEOUT_SECONDS",
+            "statement_timeout_s",
+            _duration,
+            "5",
+            "s",
+            "longest database statement",
+        ),
+    ),
+    "Keys": (
+        Setting(
+            "ROLLCALL_JWT_SECRET",
+            "jwt_secret",
+            values.secret,
+            "",
+            "",
+            f"signs HS256 tokens, at least {values.SECRET_BYTES_MIN} bytes",
+            secret=True,
+        ),
+        Setting(
+            "ROLLCALL_JWKS_FILE", "jwks_file", values.path, "", "", "public keys (JWKS) in a file, read again on change"
+        ),
+        Setting(
+            "ROLLCALL_JWKS_URL",
+            "jwks_url",
+            values.key_url,
+            "",
+            "",
+            "public keys (JWKS) fetched from a URL",
+            secret=True,
+        ),
+        Setting("ROLLCALL_JWT_ISSUER", "jwt_issuer", values.text, "", "", "`iss` that tokens must carry; none = any"),
+        Setting(
+            "ROLLCALL_JWT_AUDIENCE", "jwt_audience", values.text, "", "", "`aud` that tokens must carry; none = any"
+        ),
+        Setting(
+            "ROLLCALL_CORS_ORIGINS",
+            "cors_origins",
+            values.origins,
+            "",
+            "",
+            "web origins that may call, comma list; none = same",
+        ),
+    ),
+    "Classes and study time": (
+        Setting("ROLLCALL_HEARTBEAT_SECONDS", "heartbeat_s", _duration, "10", "s", "asked of players"),
+        Setting(
+            "ROLLCALL_RECONNECT_GRACE_SECONDS", "reconnect_grace_s", _grace, "20", "s", "a drop this short never left"
+        ),
+        Setting(
+            "ROLLCALL_LATE_GRACE_SECONDS", "late_grace_s", _grace, "300", "s", "later than this after the start is late"
+        ),
+        Setting(
+            "ROLLCALL_ATTENDED_MIN_SECONDS", "attended_min_s", _grace, "60", "s", "presence that counts as attended"
+        ),
+        Setting(
+            "ROLLCALL_UNKNOWN",
+            "unknown",
+            values.choice("refuse", "accept"),
+            "refuse",
+            "",
+            "rooms not announced; --dev: accept",
+        ),
+        Setting(
+            "ROLLCALL_PRESENCE_LIST_LIMIT",
+            "presence_list_limit",
+            _count,
+            "500",
+            "people",
+            "above it learners see counts only",
+        ),
+        Setting(
+            "ROLLCALL_TIMEZONE", "timezone", values.timezone, "Asia/Dhaka", "", "where a day of study begins and ends"
+        ),
+        Setting(
+            "ROLLCALL_THEME_FILE", "theme_file", values.path, "", "", "texts that people read; none = the built-in ones"
+        ),
+        Setting(
+            "ROLLCALL_COMPLETION_THRESHOLD",
+            "completion_threshold",
+            values.number(0.01, 1),
+            "0.95",
+            "share",
+            "coverage that completes a lesson",
+        ),
+        Setting(
+            "ROLLCALL_RETENTION_DAYS",
+            "retention_days",
+            values.whole(0, 36_500),
+            "0",
+            "days",
+            "detail kept; 0 = for ever",
+        ),
+    ),
+    "Limits": (
+        Setting("ROLLCALL_PING_SECONDS", "ping_s", _duration, "25", "s", "between pings; two missed close"),
+        Setting("ROLLCALL_HELLO_SECONDS", "hello_s", _duration, "5", "s", "until the first message must come"),
+        Setting(
+            "ROLLCALL_MESSAGES_PER_SECOND",
+            "messages_per_second",
+            _count,
+            str(limits.MESSAGES_PER_SECOND),
+            "messages/s",
+            "per connection, steady",
+        ),
+        Setting(
+            "ROLLCALL_MESSAGES_BURST",
+            "messages_burst",
+            _count,
+            str(limits.MESSAGES_BURST),
+            "messages",
+            "per connection, at once",
+        ),
+        Setting(
+            "ROLLCALL_CONNECTIONS_PER_USER",
+            "connections_per_user",
+            _count,
+            str(limits.CONNECTIONS_PER_USER),
+            "connections",
+            "the oldest gives way",
+        ),
+        Setting(
+            "ROLLCALL_STREAMS_PER_CONNECTION",
+            "streams_per_connection",
+            _count,
+            str(limits.STREAMS_PER_CONNECTION),
+            "streams",
+            "rooms and lessons at once",
+        ),
+        Setting(
+            "ROLLCALL_OUTBOX_BYTES",
+            "outbox_bytes",
+            values.whole(256, _BIG),
+            str(limits.OUTBOX_BYTES),
+            "bytes",
+            "waiting for a slow reader",
+        ),
+        Setting(
+            "ROLLCALL_FRAME_BYTES",
+            "frame_bytes",
+            values.whole(256, _BIG),
+            str(limits.FRAME_BYTES),
+            "bytes",
+            "largest frame from a client",
+        ),
+        Setting(
+            "ROLLCALL_BAD_MESSAGES_PER_MINUTE",
+            "bad_messages_per_minute",
+            _count,
+            str(limits.BAD_MESSAGES_PER_MINUTE),
+            "messages",
+            "unreadable ones until the close",
+        ),
+        Setting(
+            "ROLLCALL_ADDRESS_CONNECTIONS",
+            "address_connections",
+            values.whole(0, _BIG),
+            "0",
+            "connections",
+            "per address; 0 = no limit: a school is one address",
+        ),
+        Setting(
+            "ROLLCALL_ADDRESS_REQUESTS_PER_SECOND",
+            "address_requests_per_second",
+            values.whole(0, _BIG),
+            "0",
+            "requests/s",
+            "per address; 0 = no limit",
+        ),
+    ),
+    "Inside": (
+        Setting(
+            "ROLLCALL_PARTITIONS",
+            "partitions",
+            values.whole(1, ids.PARTITIONS_MAX),
+            "64",
+            "partitions",
+            "fixed once there is data",
+        ),
+        Setting(
+            "ROLLCALL_LEASE_TTL_SECONDS",
+            "lease_ttl_s",
+            values.number(0.5, 300),
+            "5",
+            "s",
+            "until a silent owner is replaced",
+        ),
+        Setting(
+            "ROLLCALL_LEASE_RENEW_SECONDS",
+            "lease_renew_s",
+            values.number(0.1, 100),
+            "1.6",
+            "s",
+            "between renewals of a lease",
+        ),
+        Setting("ROLLCALL_CHECKPOINT_SECONDS", "checkpoint_s", _duration, "60", "s", "oldest unwritten study time"),
+        Setting(
+            "ROLLCALL_JOURNAL_PENDING",
+            "journal_pending",
+            _count,
+            "200000",
+            "entries",
+            "waiting for the database before refusal",
+        ),
+        Setting(
+            "ROLLCALL_MAILBOX", "mailbox", _count, "10000", "messages", "waiting for one room or session before refusal"
+        ),
+        Setting(
+            "ROLLCALL_ACTOR_IDLE_SECONDS", "actor_idle_s", _duration, "300", "s", "until an idle room leaves memory"
+        ),
+    ),
+}
+
+BY_NAME: Final = {setting.name: setting for settings in CATALOGUE.values() for setting in settings}

@@ -1,0 +1,1 @@
+"""The HTTP edge: REST, the heartbeat door without a socket, health and metrics."""

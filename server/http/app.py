@@ -1,0 +1,125 @@
+"""The HTTP application: a list of routes and what their handlers are made of.
+
+`build` gives an application that any `AppRunner` can serve; it owns no socket. What it needs of aiohttp's connection
+handling it brings along: bodies stay packed (they are unpacked here, within bounds), no access log, short keep-alive.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from actors.ports import SessionReader
+from actors.system import ActorSystem
+from protocol import limits
+from server.auth import Verifier
+from server.config import Settings
+from server.desk import Desk
+from server.http.access import Access
+from server.http.health import Health
+from server.http.heartbeats import Heartbeats
+from server.http.liveclass import LiveClass
+from server.http.ports import ClassStore
+from server.http.rooms import Rooms
+from server.http.sessions import Sessions
+from server.http.shell import Handler, Shell, expect
+from server.metrics import EdgeCounters
+from server.theme import Theme
+
+KEEP_ALIVE_S: Final = 75.0
+LINGER_S: Final = 2.0
+"""How long the rest of a refused body is read and dropped, so that the refusal arrives."""
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What handlers need. `connections` counts the other edge's sockets, for the metrics."""
+
+    system: ActorSystem
+    desk: Desk
+    verifier: Verifier
+    settings: Settings
+    sessions: SessionReader
+    classes: ClassStore
+    theme: Theme
+    counters: EdgeCounters
+    connections: Callable[[], int]
+
+
+def build(services: Services) -> web.Application:
+    """The application. To be made inside a running event loop."""
+    access = Access(services.verifier, services.system.clock, services.settings)
+    health = Health(services.system, services.counters, services.connections)
+    shell = Shell(access, services.counters, services.settings.cors_origins)
+    app = web.Application(
+        middlewares=[shell.around],
+        client_max_size=limits.HTTP_BODY_BYTES,
+        handler_args={
+            "access_log": None,
+            "logger": _logger(),
+            "auto_decompress": False,
+            "keepalive_timeout": KEEP_ALIVE_S,
+            "lingering_time": LINGER_S,
+        },
+    )
+    for method, path, handler in [*_api(services, access), *_about(services, health)]:
+        app.router.add_route(method, path, handler, expect_handler=expect)
+        if method == "GET":
+            app.router.add_route("HEAD", path, handler, expect_handler=expect)
+    shell.name_routes(app)
+    app.cleanup_ctx.append(health.measure_lag)
+    return app
+
+
+def _logger() -> logging.Logger:
+    """What aiohttp logs of connections, without a line for everybody who does not speak HTTP."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+def _api(services: Services, access: Access) -> list[tuple[str, str, Handler]]:
+    system, desk, settings = services.system, services.desk, services.settings
+    heartbeats = Heartbeats(system, desk, access, services.counters)
+    rooms = Rooms(
+        system,
+        desk,
+        access,
+        services.classes,
+        listed_to=settings.presence_list_limit,
+        accept_unknown=settings.unknown == "accept",
+    )
+    sessions = Sessions(system, access, services.sessions)
+    live_class = LiveClass(system, access, services.classes, services.theme)
+    return [
+        ("POST", "/api/v1/heartbeats", heartbeats.post),
+        ("GET", "/api/v1/rooms", rooms.page),
+        ("GET", "/api/v1/rooms/{id:[^/]+}", rooms.read),
+        ("PUT", "/api/v1/rooms/{id:[^/]+}", rooms.put),
+        ("GET", "/api/v1/rooms/{id:[^/]+}/presence", rooms.presence),
+        ("GET", "/api/v1/rooms/{id:[^/]+}/timeline", rooms.timeline),
+        ("POST", "/api/v1/rooms/{id:[^/]+}/start", rooms.start),
+        ("POST", "/api/v1/rooms/{id:[^/]+}/end", rooms.end),
+        ("GET", "/api/v1/sessions/{id:[^/]+}", sessions.read),
+        ("GET", "/api/v1/liveclass/details", live_class.details),
+        ("PUT", "/api/v1/liveclass/{id:[^/]+}/rating", live_class.rate),
+    ]
+
+
+def _about(services: Services, health: Health) -> list[tuple[str, str, Handler]]:
+    routes: list[tuple[str, str, Handler]] = [
+        ("GET", "/healthz", health.alive),
+        ("GET", "/readyz", health.ready),
+        ("GET", "/metrics", health.metrics),
+    ]
+    if services.settings.dev:
+        routes.append(("GET", "/", health.front_page))
+    return routes

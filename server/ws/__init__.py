@@ -1,0 +1,1 @@
+"""The WebSocket edge: connections on picows, streams, fan-out."""
