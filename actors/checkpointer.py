@@ -101,8 +101,9 @@ class Checkpointer:
         self._push(actor, now)
 
     def recovering(self) -> None:
-        """Partitions were lost, or are taken over: the journal holds what their former owners left (this one too), and
-        it is needed until that is checkpointed.
+        """Partitions were lost, or are taken over.
+
+        The journal holds what their former owners left (this one too), and it is needed until that is checkpointed.
         """
         self._may_trim = False
         self._own_from = self._committer.number
@@ -235,7 +236,7 @@ class Checkpointer:
             if len(actors) > 1:
                 return await self._save_one_by_one(actors)
             # One actor's rows do not fit: it keeps its journal, the others go on.
-            log.error("checkpoint.refused", actor=actors[0].key, reason=str(error))
+            log.error("checkpoint.refused", actor=actors[0].key, reason=str(error))  # noqa: TRY400 - a reason, no fault
             self._put_off(actors, now + REFUSED_RETRY_MS)
         return True
 
@@ -251,7 +252,7 @@ class Checkpointer:
             if actor.dirty_from is not None and actor.status is not Status.RETIRED:
                 self._push(actor, until)
 
-    async def _save(self, actors: Sequence[Actor]) -> None:
+    async def _save(self, actors: Sequence[Actor]) -> None:  # noqa: C901 - one story, in order
         leases: dict[int, int] = {}
         lost: set[int] = set()
         for actor in actors:

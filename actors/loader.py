@@ -61,7 +61,7 @@ class Loader:
         actor.version = entry.version
         try:
             actor.machine.step(entry.event, entry.now)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is set aside with its reason
             await self.set_aside(actor, entry.event, entry.now, error)
         self._counters.replayed += 1
         return True

@@ -112,8 +112,10 @@ class Scheduler:
         return True
 
     def resume(self, actor: Actor, first: Sequence[tuple[AnyEvent, Reply | None]] = (), tick_after: int = 0) -> None:
-        """The actor runs again: `first` and its waiting mail are delivered in order, before anything newer; no tick
-        before `tick_after` (Unix ms).
+        """The actor runs again.
+
+        `first` and its waiting mail are delivered in order, before anything newer; no tick before `tick_after`
+        (Unix ms).
         """
         waiting = [*first, *actor.backlog]
         actor.backlog.clear()
@@ -169,7 +171,7 @@ class Scheduler:
                 committer.inputs.append((actor, actor.version, now, event))
                 if actor.dirty_from is None:
                     self._checkpointer.mark(actor, now)
-                if len(effects) == 2 and type(effects[1]) is Acked:
+                if len(effects) == 2 and type(effects[1]) is Acked:  # noqa: PLR2004 - the shape of a heartbeat
                     if reply is not None:
                         committer.replies.append((actor, reply, effects))
                 else:

@@ -107,7 +107,7 @@ class Supervisor:
                 break
             except (StoreAway, StoreRefused) as error:
                 log.warning("actor.rebuild_waits", actor=actor.key, reason=str(error))
-            except Exception:
+            except Exception:  # a fault of ours must not leave the actor's mail waiting for ever
                 log.exception("actor.not_rebuilt", actor=actor.key)
             await asyncio.sleep(RETRY_S)
         return actor.status is not Status.RETIRED
@@ -132,7 +132,7 @@ class Supervisor:
         try:
             for event in events:
                 copy.step(event, now)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides
             return error
         return None
 
@@ -144,7 +144,7 @@ class Supervisor:
                 log.warning("quarantine.waits", actor=actor.key, reason=str(away))
                 await asyncio.sleep(RETRY_S)
             except StoreRefused as refused:
-                log.error("quarantine.failed", actor=actor.key, reason=str(refused))
+                log.error("quarantine.failed", actor=actor.key, reason=str(refused))  # noqa: TRY400 - a reason, no fault
                 return
             else:
                 return

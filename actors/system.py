@@ -47,6 +47,10 @@ RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 2.0
 HOUSEKEEPING_S: Final = 1.0
 SWEEP_EVERY: Final = 10
+STRETCH: Final = 0.25
+"""Share of the journal's bound that waits, from which on players are asked for half as many heartbeats."""
+STRETCH_MORE: Final = 0.5
+"""The same, for a third as many."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -192,7 +196,7 @@ class ActorSystem:
         clean = False
         try:
             async with asyncio.timeout(deadline_s):
-                while self.scheduler.depth:
+                while self.scheduler.depth:  # noqa: ASYNC110 - a turn of the loop is what empties it
                     await asyncio.sleep(0)
                 await self.committer.settled()
                 clean = await self.checkpointer.write_all(deadline_s) and not self.supervisor.rebuilding
@@ -307,7 +311,7 @@ class ActorSystem:
             self.directory.drop(actor)
             self._audience.lost(actor)
 
-    def _lapse_changed(self, lapsed: bool) -> None:
+    def _lapse_changed(self, lapsed: bool) -> None:  # noqa: FBT001 - a callback's one argument, on the watchdog
         self.lapsed = lapsed
         log.warning("leases.lapsed" if lapsed else "leases.certain_again")
 
@@ -379,7 +383,7 @@ class ActorSystem:
     def _stretch(self) -> None:
         """Under load ask for fewer heartbeats before anything is refused: x2 at a quarter of the bound, x3 at half."""
         share = self.committer.backlog / self.rules.journal_pending
-        factor = 3 if share >= 0.5 else 2 if share >= 0.25 else 1
+        factor = 3 if share >= STRETCH_MORE else 2 if share >= STRETCH else 1
         self.interval_ms = self.rules.heartbeat_ms * factor
 
     def _retire(self) -> None:

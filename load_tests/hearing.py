@@ -74,7 +74,7 @@ class Hearing:
     def _stream(self, ref: str | int) -> PlayerStream | None:
         return self._context.streams.get(ref) if isinstance(ref, int) else None
 
-    def _adopt(self, stream: PlayerStream, answer: Joined | Watching, session_id: str, late: bool | None) -> None:
+    def _adopt(self, stream: PlayerStream, answer: Joined | Watching, session_id: str, late: bool | None) -> None:  # noqa: FBT001
         self._by_number[answer.stream] = stream
         if self._interval_s is not None:
             stream.told_interval(self._interval_s)

@@ -53,7 +53,7 @@ def _ignore(_fact: Fact) -> None:
 class Player:
     """One learner on one device. Enter it as an async context; leaving that closes the socket without a `leave`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first two have defaults
         self,
         url: str,
         token: str | Callable[[], str],

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any, Final
 
 import msgspec
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect  # pyright: ignore
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 TURN_S: Final = 0.005
 JOINING_AT_ONCE: Final = 100

@@ -227,7 +227,7 @@ class Verifier:
         raise UnknownKeyError("token is signed by an unknown key")
 
 
-def sign(  # noqa: PLR0913 - a token has that many claims
+def sign(
     secret: str,
     *,
     user_id: str,

@@ -128,4 +128,4 @@ class Rest:
         date = response.headers.get("Date")
         if date is not None:
             ahead = parsedate_to_datetime(date).timestamp() * 1000 + 500 - true_ms()
-            self.clock_ahead_ms = ahead if abs(ahead) > 2000 else 0.0  # noqa: PLR2004 - the header has whole seconds
+            self.clock_ahead_ms = ahead if abs(ahead) > 2000 else 0.0

@@ -348,7 +348,7 @@ class _Writer:
         return DeviceScript(
             device_id=device_id,
             encoding=self._random.choice(("json", "msgpack")),
-            token_in_header=self._random.random() < 0.3,  # noqa: PLR2004 - a share
+            token_in_header=self._random.random() < 0.3,
             clock_skew_ms=skew,
             starts_by_http=main in {Main.HTTP_ONLY, Main.HTTP_VANISH},
             steps=tuple(steps),
@@ -386,7 +386,7 @@ class _Writer:
                 return [Step(at, Stall(track)), Step(later, Play(track))]
             case "seek":
                 by = random.choice((1, -1)) * random.uniform(5.0, 40.0)
-                return [Step(at, Seek(round(by, 3), random.random() < 0.5, track))]  # noqa: PLR2004 - a coin
+                return [Step(at, Seek(round(by, 3), random.random() < 0.5, track))]
             case "rate":
                 return [Step(at, Hurry(random.choice((0.5, 0.75, 1.0, 1.25, 1.5, 2.0)), track))]
             case _:

@@ -86,7 +86,7 @@ def segments(samples: list[Told], interval_s: float) -> list[Segment]:
         current.playhead_end = milliseconds(after.position)
         current.rates.add(before.rate)
         current.seen_ms += wall if before.visible else 0
-        if abs(played - before.rate * wall) > 2:  # noqa: PLR2004 - ms: what rounding leaves
+        if abs(played - before.rate * wall) > 2:
             current.steady = False
     return [one for one in found if one.played >= SEGMENT_MIN_MS]
 

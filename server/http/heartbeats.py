@@ -119,7 +119,7 @@ class Heartbeats:
 
     async def _take_for_content(self, claims: Claims, body: HeartbeatsBody, samples: list[Sample]) -> HeartbeatsAnswer:
         content = body.content
-        assert content is not None  # noqa: S101 - the caller has looked
+        assert content is not None
         for _ in range(TRIES):
             actor, opened = await self._desk.watch_over_http(
                 claims,

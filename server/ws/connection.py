@@ -36,6 +36,10 @@ log = structlog.get_logger(__name__)
 DROP_AFTER_CLOSE_S: Final = 1.0
 CUT_SLOW_AFTER_S: Final = 5.0
 MINUTE_MS: Final = 60_000
+SMALL_BYTES: Final = 1_000
+"""What goes through picows' own buffer, which keeps the size of the largest frame that it ever held."""
+HEADER_ROOM: Final = bytes(14)
+"""Where picows writes the frame's header when the buffer is ours."""
 PART_COST: Final = 0.05
 """What a control frame or a fragment takes from the message bucket: cheap for whoever needs them, yet bounded."""
 TEXT: Final = WSMsgType.TEXT
@@ -105,6 +109,8 @@ class Connection(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The upgrade is done; the client has `ROLLCALL_HELLO_SECONDS` to say who it is."""
         self.transport = transport
+        # picows keeps the request as long as the socket; its headers have served.
+        transport.request.headers.clear()
         self.heard_at = self._bucket_at = self.hub.clock.now()
         transport.underlying_transport.set_write_buffer_limits(high=self.hub.limits.outbox_bytes // 2)
         self.hub.opened(self)
@@ -119,6 +125,10 @@ class Connection(WSListener):
     def open(self) -> bool:
         """Neither gone nor on its way out."""
         return not (self.gone or self._closing)
+
+    def requests_done(self) -> None:
+        """No request is under way."""
+        self._requests = None
 
     def lost(self, actor: Actor) -> None:
         """An actor is gone from here: a request that waits for it must not wait for ever."""
@@ -181,7 +191,11 @@ class Connection(WSListener):
         transport = self.transport
         if transport is None or self._closing:
             return
-        transport.send(BINARY if self.codec.binary else TEXT, data)
+        kind = BINARY if self.codec.binary else TEXT
+        if len(data) <= SMALL_BYTES:
+            transport.send(kind, data)
+        else:
+            transport.send_reuse_external_bytearray(kind, bytearray(HEADER_ROOM) + data, len(HEADER_ROOM))
         if self._slow:
             self._check_outbox(transport)
 

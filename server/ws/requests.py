@@ -63,6 +63,9 @@ class Requests:
                     self._connection.refuse(denied, getattr(frame, "ref", None))
         finally:
             self._task = None
+            if not self._line:
+                # Most connections ask once and then only beat: their line would be a kilobyte of nothing.
+                self._connection.requests_done()
 
     async def _answer(self, frame: ClientFrame) -> None:
         if isinstance(frame, Hello):

@@ -90,7 +90,7 @@ class Node:
         return next((child for child in children if "postgres" in child.name()), None)
 
     def kill_database(self) -> None:
-        """kill -9 the postmaster and all its children, as a power cut would."""
+        """Kill -9 the postmaster and all its children, as a power cut would."""
         postmaster = self.postmaster()
         if postmaster is not None:
             for process in (postmaster, *postmaster.children(recursive=True)):
@@ -98,7 +98,7 @@ class Node:
                     process.kill()
 
     def kill(self) -> None:
-        """kill -9 the server."""
+        """Kill -9 the server."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()

@@ -84,6 +84,8 @@ def messages(draw: st.DrawFn) -> list[Message]:
 GAPS: Final = [
     0, 1, 5 * SEC, INTERVAL, GRACE - 1, GRACE, GRACE + 1, SILENCE - 1, SILENCE, SILENCE + 1, MIN, 5 * MIN, 10 * MIN,
 ]  # fmt: skip
+WINDOW: Final = -15 * MIN
+BEGINNINGS: Final = [-20 * MIN, WINDOW - 5 * SEC, WINDOW - 6 * SEC, WINDOW - 1, WINDOW, -MIN, 0, 5 * MIN, 5 * MIN + 1]
 AGES: Final = [0, 0, 0, 1, GRACE, SILENCE - 1, SILENCE, SILENCE + 1, 2 * MIN]
 HORIZON: Final = 29 * MIN
 KINDS: Final = ["connect", "connect", "drop", "drop", "leave", "sample", "post", "post", "restart", "start", "end"]
@@ -108,7 +110,7 @@ class _Cast:
 @st.composite
 def classes(draw: st.DrawFn) -> tuple[list[Happened], int]:
     """What happens to a class of two learners, from just before the window to after its end; and the last look."""
-    now = draw(st.sampled_from([-20 * MIN, -15 * MIN - 1, -15 * MIN, -MIN, 0, 5 * MIN, 5 * MIN + 1]))
+    now = draw(st.sampled_from(BEGINNINGS))
     horizon = now + HORIZON
     history: list[Happened] = []
     cast = _Cast()

@@ -512,7 +512,12 @@ def _ended(
 def _gone(history: list[Happened], rules: ClassRules, empty: int) -> list[int]:
     """When everybody who had gone by then was there last."""
     users = sorted({event.user for event in history if event.user})
-    gone = [stay.last for user in users for stay in _stays(history, rules, user, None) if stay.end <= empty]
+    gone = []
+    for user in users:
+        stays = _stays(history, rules, user, None)
+        for session in sorted({event.session for event in history if event.user == user}):
+            _proofs(history, session, rules, None, stays)
+        gone += [stay.last for stay in stays if stay.end <= empty]
     for hold in _holds(history, rules):
         if hold.start == hold.end <= empty:
             until_then = history[: hold.index + 1]

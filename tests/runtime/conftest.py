@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,6 +14,13 @@ from actors.clock import ServerClock
 from storage.memory import Memory
 from tests.runtime.nodes import EPOCH_S, Node
 from tests.runtime.virtual import VirtualLoop
+
+HISTORIES = 60
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(int(os.environ.get("HISTORIES", HISTORIES))))
 
 
 @pytest.hookimpl

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from actors.actor import Actor, Status
+from actors.machines import ranges
 from actors.machines.events import (
     AnyEvent,
     Departed,
@@ -31,7 +32,6 @@ from actors.machines.events import (
     Started,
     Tick,
 )
-from actors.machines import ranges
 from actors.machines.track import PLAYING, Sample
 from actors.ports import ROOM, WATCH, StoreAway
 from storage.memory import Lease, Memory
@@ -40,6 +40,7 @@ from tests.runtime.virtual import until
 
 Key = tuple[int, str]
 ROOMS = ("r1", "r2", "r3")
+LEAVING: list[AnyEvent] = [Left(), Resumed(10_000, 600_000)]
 USERS = ("u1", "u2", "u3", "u4")
 
 
@@ -88,7 +89,7 @@ class World:
 
     async def leaves(self) -> None:
         if self.watches:
-            self.ask(self.random.choice(self.watches), self.random.choice([Left(), Resumed(10_000, 600_000)]))
+            self.ask(self.random.choice(self.watches), self.random.choice(LEAVING))
 
     async def joins(self) -> None:
         actor = await self._room()
@@ -143,7 +144,8 @@ class World:
         actor = await self._room()
         if actor is not None:
             now = self.node.clock.now()
-            self.ask(actor, self.random.choice([Started(now, "rest"), Finished(now, "rest")]))
+            turns: list[AnyEvent] = [Started(now, "rest"), Finished(now, "rest")]
+            self.ask(actor, self.random.choice(turns))
 
     async def poisons(self) -> None:
         """An input that no handler knows: the machine raises."""
@@ -309,9 +311,11 @@ class World:
         assert stored.rooms[key[1]] == rows.room
         for row in rows.attendances:
             assert stored.attendances[row.room_id, row.user_id] == row
-            mine = [each for each in stored.presences.values() if (each.room_id, each.user_id) == (key[1], row.user_id)]
+            there = [
+                each for each in stored.presences.values() if (each.room_id, each.user_id) == (key[1], row.user_id)
+            ]
             united: list[int] = []
-            for each in mine:
+            for each in there:
                 ranges.add(united, each.joined_at, each.left_at)
             assert united == specified.state.members[row.user_id].presences(0)
         took_part = [each for each in stored.interactions.values() if each.room_id == key[1]]

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from actors.actor import Actor, Reply
 from actors.clock import ServerClock
+from actors.counters import Counters
+from actors.directory import Directory
+from actors.loader import Loader
 from actors.machines.effects import Effect, Failed
 from actors.machines.events import AnyEvent, Joined, Opened, RoomSampled, Sampled
 from actors.machines.room import Room, RoomState
 from actors.machines.track import PLAYING, Sample
-from actors.machines.watch import WatchState
-from actors.ports import ROOM, WATCH
+from actors.machines.watch import WatchSession, WatchState
+from actors.ports import ROOM
 from actors.recovery import Recovery
-from actors.directory import Directory
-from actors.loader import Loader
-from actors.counters import Counters
 from actors.system import ActorSystem, Rules, Stores
 from storage.memory import Faults, Memory, MemoryJournal, MemoryLeases, MemoryQuarantine, MemorySnapshots
 
@@ -85,9 +84,7 @@ class Node:
         self.audience = Audience()
         self.clock = ServerClock(lambda: EPOCH_S + loop.time(), loop.time)
         self.stores = stores_over(self.memory)
-        self.system = ActorSystem(
-            self.stores, rules, self.audience, clock=self.clock, address="here", sole_owner=alone
-        )
+        self.system = ActorSystem(self.stores, rules, self.audience, clock=self.clock, address="here", sole_owner=alone)
         self.told: Told = []
         self.lost_some = False
         """Partitions were taken from it and regained: what was not durable is forgotten."""
@@ -176,7 +173,7 @@ def sound(memory: Memory) -> Memory:
     return view
 
 
-async def recovered(memory: Memory, rules: Rules = RULES) -> dict[tuple[int, str], Actor]:
+async def recovered(memory: Memory, rules: Rules = RULES) -> dict[Any, Actor]:
     """What a node would rebuild if all others were dead now; changes nothing."""
     view = sound(memory)
     stores = stores_over(view)
@@ -186,7 +183,7 @@ async def recovered(memory: Memory, rules: Rules = RULES) -> dict[tuple[int, str
     clock = ServerClock(lambda: EPOCH_S + loop.time(), loop.time)
     recovery = Recovery(loader, stores.snapshots, stores.journal, directory, clock)
     actors = await recovery.run(range(rules.partitions))
-    found = {(actor.kind, actor.key): actor for actor in actors}
+    found: dict[Any, Actor] = {(actor.kind, actor.key): actor for actor in actors}
     for kind, key in list(memory.snapshots):
         if (kind, key) not in found:
             snapshot = memory.snapshots[kind, key]
@@ -196,8 +193,6 @@ async def recovered(memory: Memory, rules: Rules = RULES) -> dict[tuple[int, str
 
 def replayed(key: tuple[int, str], history: list[tuple[AnyEvent, int]], rules: Rules = RULES) -> Any:
     """The specification of recovery: a fresh machine that takes the same inputs in again."""
-    from actors.machines.watch import WatchSession
-
     machine = Room(key[1], RoomState(), rules.room) if key[0] == ROOM else WatchSession(key[1], None, rules.watch)
     for event, now in history:
         machine.step(event, now)
@@ -222,7 +217,3 @@ def state_of(machine: Any) -> Any:
     elif state is not None:
         state.track.closed.clear()
     return msgspec.to_builtins(state)
-
-
-Condition = Callable[[], bool]
-__all__ = ["WATCH", "Asker", "Audience", "Node", "recovered", "replayed", "sound", "state_of"]

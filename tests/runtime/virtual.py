@@ -18,7 +18,7 @@ STUCK_S: Final = 2.0
 """Real seconds: what a thread may take before a loop without timers counts as stuck."""
 
 
-class _Patience(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Patience(selectors.DefaultSelector):
     """Looks at sockets, and lets the loop's time pass instead of waiting for them."""
 
     passed = 0.0
@@ -52,7 +52,7 @@ async def until(condition: Callable[[], object], within_s: float = 10.0) -> None
     end = loop.time() + within_s
     while not condition():
         assert loop.time() < end, f"not within {within_s} s"
-        await asyncio.sleep(STEP_S)  # noqa: ASYNC110 - of virtual time, and conditions have no events
+        await asyncio.sleep(STEP_S)
 
 
 async def passes(seconds: float) -> None:
