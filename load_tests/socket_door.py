@@ -77,7 +77,8 @@ class SocketDoor:
         transport = self._socket.transport
         raw = transport.get_extra_info("socket")
         if raw is not None:  # RST instead of FIN: what a lost network looks like once the peer notices
-            raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):  # the server may have closed it already
+                raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
         self._after_drop()
 

@@ -70,6 +70,12 @@ class Node:
         message = f"not ready within {START_S} s: {self.log()[-3000:]}"
         raise AssertionError(message)
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None
+        return self._process.pid
+
     def log(self) -> str:
         """What it has said."""
         return (self.directory / "server.log").read_text()

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tests.machines.profiles  # noqa: F401 - loads the profile
@@ -241,6 +241,13 @@ def rules_of(lesson: Lesson, end: int | None) -> ClassRules:
     return ClassRules(0, end, GRACE, SILENCE, lesson.rules.late_grace_ms)
 
 
+IN_GRACE_AS_THE_WINDOW_OPENS = [
+    Happened(-16 * MIN, "connect", "a", "a1"),
+    Happened(-15 * MIN - 5_000, "drop", "a", "a1", evidence=-15 * MIN - 5_000),
+]
+
+
+@example((IN_GRACE_AS_THE_WINDOW_OPENS, -10 * MIN), None)
 @given(histories.classes(), st.sampled_from(SCHEDULED_ENDS))
 def test_a_class_knows_who_was_there_as_the_specification_does(drawn: tuple[list[Happened], int], end: int | None):
     history, now = drawn
