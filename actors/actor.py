@@ -49,7 +49,6 @@ class Actor:
         "armed_at",
         "backlog",
         "dirty_from",
-        "failures",
         "key",
         "kind",
         "last_mail_at",
@@ -79,7 +78,6 @@ class Actor:
         """Number of the oldest journal batch that the last checkpoint does not cover."""
         self.saving_from: int | None = None
         """The same, of a checkpoint that is on its way."""
-        self.failures = 0
         self.streams = 0
         """Sockets that carry a stream of this actor."""
         self.last_mail_at = 0

@@ -280,7 +280,6 @@ class Checkpointer:
             raise
         for (actor, rows), checkpoint in zip(taken, checkpoints, strict=True):
             actor.saving_from = None
-            actor.failures = 0
             actor.machine.written(rows)
             if snapshots.is_over(actor.machine) and checkpoint.snapshot.body is not None:
                 self._over.append(actor)
@@ -322,7 +321,6 @@ class Checkpointer:
         # Its entry in `_oldest` is still there: `saving_from` held it.
         actor.machine.unwritten(rows)
         actor.dirty_from, actor.saving_from = actor.saving_from, None
-        actor.failures += 1
 
     async def _trim(self) -> None:
         below = self.low_water()

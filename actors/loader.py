@@ -29,12 +29,7 @@ class Loader:
         """A machine from a snapshot's body, or a new one."""
         if kind == ROOM:
             room = Room(key, snapshots.room_state(body) if body else RoomState(), self.room_rules)
-            over = {each: session for each, session in room.state.sessions.items() if session.ended_at is not None}
             room.settle()
-            if over:
-                # Until the next checkpoint: a journaled input may name one, and must find it over, not unknown.
-                room.state.sessions.update(over)
-                room.mark_all()
             return room
         watch = WatchSession(key, snapshots.watch_state(body) if body else None, self.watch_rules)
         watch.settle()

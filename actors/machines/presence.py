@@ -64,8 +64,8 @@ class Member(msgspec.Struct, array_like=True):
     past: list[int] = []
     """Closed presences, united (`ranges`)."""
     unwritten: list[PresenceRow] = []
-    changed: bool = True
-    """Whether a checkpoint has to write this member."""
+    proof: PresenceRow | None = None
+    """The latest presence row that samples of the past have proven."""
 
     @property
     def present(self) -> bool:
@@ -89,7 +89,6 @@ class Member(msgspec.Struct, array_like=True):
         source.evidence = max(source.evidence, evidence)
         source.until = until
         self.evidence = max(self.evidence, source.evidence)
-        self.changed = True
 
     def hold_by_sample(self, session_id: str, device_id: str, at: int, until: int) -> bool:
         """A sample came over HTTP. Returns whether the member arrived by it."""
@@ -109,7 +108,6 @@ class Member(msgspec.Struct, array_like=True):
             return False
         for source in released:
             self.evidence = max(self.evidence, now if source.connected else source.evidence)
-        self.changed = True
         return self._leave_if_free()
 
     def lapse(self, now: int) -> bool:
@@ -152,13 +150,15 @@ class Member(msgspec.Struct, array_like=True):
             return
         if end <= start or not ranges.add(self.past, start, end, INTERVALS_MAX):
             return
-        self.changed = True
-        last = self.unwritten[-1] if self.unwritten else None
-        if last is not None and last.left_at == start and last.source == source and last.device_id == device_id:
-            self.unwritten[-1] = msgspec.structs.replace(last, left_at=end)
+        last = self.proof
+        if last is not None and (last.left_at, last.source, last.device_id) == (start, source, device_id):
+            # The same stretch goes on, under the same key, whether or not its beginning is written already.
+            self.proof = msgspec.structs.replace(last, left_at=end)
+            self.unwritten = [row for row in self.unwritten if row.number != last.number]
         else:
             self.numbers += 1
-            self.unwritten.append(_row(self.user_id, self.numbers, start, end, source, device_id))
+            self.proof = _row(self.user_id, self.numbers, start, end, source, device_id)
+        self.unwritten.append(self.proof)
 
     def presences(self, now: int) -> list[int]:
         """All presence so far, united; the open one runs to `now` while a connection holds, else to its evidence."""
@@ -200,7 +200,6 @@ class Member(msgspec.Struct, array_like=True):
     # -- inside -----------------------------------------------------------------------------------------------------
 
     def _hold(self, at: int, kind: str, device_id: str) -> bool:
-        self.changed = True
         arrived = self.since is None
         if self.since is None:
             self.since = self.evidence = at
@@ -222,7 +221,6 @@ class Member(msgspec.Struct, array_like=True):
             return False
         start, end = self.since, self.evidence
         self.since = None
-        self.changed = True
         if not ranges.add(self.past, start, end, INTERVALS_MAX):
             end = start
         # Empty ones too: a checkpoint may have written the row as open, and longer than it turned out.

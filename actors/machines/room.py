@@ -289,6 +289,8 @@ class Room:
             state.empty_since = at
         state.peak = max(state.peak, self.present)
         self._dirty_members.update(state.members)
+        # A class that is reopened is no longer the end of its sessions.
+        self._dirty_sessions.update(state.sessions)
         self._plan()
         return [RoomTurned("live", at)]
 
@@ -630,15 +632,19 @@ class Room:
     # -- coming back --------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """The state comes out of the store, whose rows were written with it: nothing of it waits to be written."""
+        """The state comes out of the store, whose rows were written with it: nothing of it waits to be written.
+
+        Sessions that are over stay until the next checkpoint: a journaled input may name one, and must find it over,
+        not unknown.
+        """
         state = self.state
         state.unwritten.clear()
         for member in state.members.values():
             member.unwritten.clear()
-        for session_id, session in list(state.sessions.items()):
+        for session_id, session in state.sessions.items():
             session.track.closed.clear()
             if session.ended_at is not None:
-                del state.sessions[session_id]
+                self._dirty_sessions.add(session_id)
 
     def mark_all(self) -> None:
         """It is not known what the store has of this state: write all of it with the next checkpoint."""

@@ -119,6 +119,7 @@ def _about(services: Services, health: Health) -> list[tuple[str, str, Handler]]
         ("GET", "/healthz", health.alive),
         ("GET", "/readyz", health.ready),
         ("GET", "/metrics", health.metrics),
+        ("GET", "/ws", health.upgrade),
     ]
     if services.settings.dev:
         routes.append(("GET", "/", health.front_page))

@@ -86,6 +86,14 @@ class Health:
         headers[hdrs.CONTENT_TYPE] = "text/html; charset=utf-8"
         return web.Response(text=PAGE, headers=headers)
 
+    async def upgrade(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler
+        """`/ws` on a connection that has spoken HTTP before: a proxy has reused it. On a new one it is upgraded."""
+        answer = web.Response(
+            status=426, text="open a new connection for WebSocket\n", headers={"Upgrade": "websocket"}
+        )
+        answer.force_close()
+        return answer
+
     async def measure_lag(self, app: web.Application) -> AsyncIterator[None]:  # noqa: ARG002 - a cleanup context
         """See how late the event loop runs what is due, for as long as the application lives."""
         task = asyncio.create_task(self._measure(), name="loop-lag")

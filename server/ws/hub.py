@@ -341,5 +341,5 @@ class _Ended(_Broadcast):
         stream = self._stream
         if stream.connection.streams.get(stream.no) is stream:
             self._hub.detach(stream)
-            message = "the session ended after 30 minutes without a sample"
+            message = "the session has ended: join or watch again"
             stream.connection.refuse(Denied(ErrorCode.UNKNOWN_STREAM, message), stream=stream.no)

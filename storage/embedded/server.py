@@ -304,8 +304,10 @@ def _directory(path: Path) -> Generator[int]:
 
 
 async def _sleep_unless(event: asyncio.Event, seconds: float) -> None:
+    # Not `wait_for`: in Python 3.11 it can swallow a cancellation that comes with the event.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _world(layout: Layout, error: OSError) -> EmbeddedError:

@@ -154,7 +154,8 @@ def _happened(draw: st.DrawFn, cast: _Cast, now: int, kind: str) -> Happened | N
         return draw(_posted(cast, event))
     if not session:
         return None
-    ago, samples = 0, ()
+    ago = 0
+    samples: tuple[int, ...] = ()
     if kind == "drop":
         ago = draw(st.sampled_from([0, 0, 1, SEC, GRACE, 50 * SEC, -SEC]))
     elif kind == "sample":

@@ -99,7 +99,8 @@ def offset_of(heard: list[tuple[int, int]]) -> int:
 
 def place(messages: list[Message], interval: int, opened: int) -> Studied:
     """Which samples are accepted, and when they were."""
-    studied, heard = Studied(), []
+    studied = Studied()
+    heard: list[tuple[int, int]] = []
     alive_until = opened + HALF_HOUR
     for message in messages:
         if message.received >= alive_until:

@@ -346,3 +346,11 @@ def test_a_theme_that_cannot_be_used_is_named(tmp_path: Path, text: str):
         theme.load(file)
     with pytest.raises(theme.ThemeError, match="absent"):
         theme.load(tmp_path / "absent.json")
+
+
+async def test_a_socket_asked_for_on_a_reused_connection_is_sent_to_a_new_one(world):
+    answer = await world.call("GET", "/ws")
+
+    assert answer.status == 426
+    assert answer.headers["Upgrade"] == "websocket"
+    assert answer.headers["Connection"] == "close"
