@@ -64,4 +64,4 @@ lint-imports:
 	@$(BIN)/lint-imports --no-logo
 
 fast-tests:
-	@$(BIN)/pytest -q -m "$(FAST)" $(PYTEST_ARGS)
+	@$(BIN)/pytest -q -m "$(FAST)" -n 2 --dist loadfile $(PYTEST_ARGS)

@@ -144,10 +144,11 @@ class Member(msgspec.Struct, array_like=True):
 
     def prove(self, start: int, end: int, source: str, device_id: str) -> None:
         """Two samples without silence between them: present from one to the other."""
-        if self.since is not None and start >= self.since:
+        if self.since is not None and end > self.since and self._held():
             if end > self.evidence:
                 self.evidence = end
-            return
+            end = self.since
+        # Also what was proven for the time of a grace, behind a gap: only a return makes the gap presence.
         if end <= start or not ranges.add(self.past, start, end, INTERVALS_MAX):
             return
         last = self.proof
@@ -170,8 +171,7 @@ class Member(msgspec.Struct, array_like=True):
 
     def proven(self, now: int) -> int:
         """Up to when the open presence is certain."""
-        connected = any(source.connected for source in self.sources.values())
-        return max(now, self.evidence) if connected else self.evidence
+        return max(now, self.evidence) if self._connected() else self.evidence
 
     # -- rows -------------------------------------------------------------------------------------------------------
 
@@ -198,6 +198,13 @@ class Member(msgspec.Struct, array_like=True):
         self.unwritten = [row for row in self.unwritten if (row.number, row.left_at) not in rows]
 
     # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _connected(self) -> bool:
+        return any(source.connected for source in self.sources.values())
+
+    def _held(self) -> bool:
+        """By more than the grace of a dropped stream."""
+        return any(source.connected or source.kind == HTTP for source in self.sources.values())
 
     def _hold(self, at: int, kind: str, device_id: str) -> bool:
         arrived = self.since is None

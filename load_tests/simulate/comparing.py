@@ -197,11 +197,11 @@ class Comparison:
         late = next(iter(lates)) if len(lates) == 1 else None
         minimum = self._rules.attended_min_s
         slack = 2 * truth.PRESENCE_BORDER_MS / 1000
-        lengths = [truth.exact_seconds(reading) for reading in known.readings]
+        least, most = truth.least_and_most_seconds(known.readings)
         attended: bool | None = None
-        if all(length >= minimum + slack * len(known.readings) for length in lengths):
+        if least >= minimum + slack * len(known.readings):
             attended = True
-        if all(length < minimum - slack * len(known.readings) for length in lengths):
+        if most < minimum - slack * len(known.readings):
             attended = False
         if attended is not None:
             say.check("was_present", figures.was_present == attended, attended, figures.was_present)

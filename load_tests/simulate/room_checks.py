@@ -8,7 +8,7 @@ import msgspec
 
 from load_tests.simulate.comparing import Difference, LearnerTruth, bounds_at, seconds_of
 from load_tests.simulate.record import Class, Learner
-from load_tests.simulate.truth import PRESENCE_BORDER_MS, SILENCE_INTERVALS, ClassTruth, Rules, exact_seconds
+from load_tests.simulate.truth import PRESENCE_BORDER_MS, SILENCE_INTERVALS, ClassTruth, Rules, least_and_most_seconds
 from protocol.rest import RoomAnswer, TimelineAnswer
 
 LISTED_MS: Final = 1500
@@ -84,9 +84,9 @@ def check_room(
             found.append(Difference(record.room, f"room {field}", f"{border.lo}..{border.hi}", f"{at:.0f} ({answer})"))
     minimum = rules.attended_min_s
     slack = 2 * PRESENCE_BORDER_MS / 1000
-    lengths = [[exact_seconds(reading) for reading in one.readings] for one in known.values()]
-    least = sum(1 for one in lengths if one and min(one) >= minimum + slack * 2)
-    most = sum(1 for one in lengths if one and max(one) >= minimum - slack * 2)
+    lengths = [least_and_most_seconds(one.readings) for one in known.values() if one.readings]
+    least = sum(1 for shortest, _ in lengths if shortest >= minimum + slack * 2)
+    most = sum(1 for _, longest in lengths if longest >= minimum - slack * 2)
     if not least <= room.attended <= most:
         found.append(Difference(record.room, "room attended", f"{least}..{most}", str(room.attended)))
     if room.count != 0:

@@ -300,6 +300,13 @@ def exact_seconds(reading: list[Span]) -> float:
     return sum(span.end.lo + span.end.hi - span.begin.lo - span.begin.hi for span in reading) / 2000
 
 
+def least_and_most_seconds(readings: list[list[Span]]) -> tuple[float, float]:
+    """What all readings allow: the shortest and the longest presence. A border may be uncertain by a whole outage."""
+    least = min(sum(max(0, span.end.lo - span.begin.hi) for span in reading) for reading in readings)
+    most = max(sum(span.end.hi - span.begin.lo for span in reading) for reading in readings)
+    return least / 1000, most / 1000
+
+
 def to_the_end(reading: list[Span], times: ClassTruth) -> list[Span]:
     """The same where the last presence is still held by samples when the class ends, and so may end with it."""
     if not reading or reading[-1].end.hi + reading[-1].reach < times.end.lo:

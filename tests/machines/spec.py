@@ -453,6 +453,15 @@ def _presence(
     return unite(pieces)
 
 
+def _held(before: list[Happened], rules: ClassRules, user: str, now: int) -> bool:
+    """Whether more than a grace holds the learner: what comes later then proves what lies between, too."""
+    sessions = {event.session for event in before if event.user == user}
+    fresh = any(
+        hold.user == user and hold.kind == "http" and hold.start <= now < hold.end for hold in _holds(before, rules)
+    )
+    return fresh or any(_connected_since(before, session) is not None for session in sessions)
+
+
 def _proofs(
     history: list[Happened], session: str, rules: ClassRules, ending: Ending | None, stays: list[Stay]
 ) -> list[Range]:
@@ -467,7 +476,7 @@ def _proofs(
             alone.append((start, min(end, ending.at)))
             continue
         during = [stay for stay in stays if stay.start <= known < stay.end]
-        if during and start >= during[0].first:
+        if during and start >= during[0].first and _held(history[:index], rules, history[index].user, known):
             during[0].last = max(during[0].last, end)
         else:
             alone.append((start, end))

@@ -237,6 +237,11 @@ def possible(history: list[Happened], end: int | None) -> list[Happened]:
     return kept
 
 
+def until(end: int, presences: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What counts: presence after the end of a class is nobody's."""
+    return [(start, min(stop, end)) for start, stop in presences if start < end]
+
+
 def rules_of(lesson: Lesson, end: int | None) -> ClassRules:
     return ClassRules(0, end, GRACE, SILENCE, lesson.rules.late_grace_ms)
 
@@ -258,8 +263,9 @@ def test_a_class_knows_who_was_there_as_the_specification_does(drawn: tuple[list
 
     assert lesson.started == expected.started
     assert lesson.ended == (expected.ending.at if expected.ending else None)
+    over = expected.ending.at if expected.ending else now
     for user, member in lesson.state.members.items():
-        assert lesson.presence(user, now) == expected.presence[user]
+        assert until(over, lesson.presence(user, now)) == until(over, expected.presence[user])
         assert lesson.room.late(member, T0 + now) == expected.late[user]
 
 
