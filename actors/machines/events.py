@@ -173,22 +173,4 @@ RoomEvent = (
     | Posted
     | Interacted
 )
-AnyEvent = (
-    Tick
-    | Opened
-    | Resumed
-    | Sampled
-    | Left
-    | Incarnated
-    | Scheduled
-    | Started
-    | Finished
-    | Cancelled
-    | Joined
-    | Described
-    | Dropped
-    | Departed
-    | RoomSampled
-    | Posted
-    | Interacted
-)
+AnyEvent = WatchEvent | RoomEvent
