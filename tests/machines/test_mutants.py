@@ -1,23 +1,8 @@
-"""The properties are believed because they notice every mistake of `mutants.py`."""
+"""The properties are believed because they notice the mistakes of `mutants.py`, which is run by hand: it is a search."""
 
 from __future__ import annotations
 
-import pytest
-
 from tests.machines import mutants
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mistake_is_noticed(mutant: mutants.Mutant):
-    _, failed = mutants.tried(mutant)
-    assert failed
-    assert not failed[0].startswith("("), failed
-
-
-@pytest.mark.slow
-def test_no_mistake_is_no_failure():
-    assert mutants.tried(mutants.NONE) == (mutants.NONE, [])
 
 
 def test_every_mistake_can_still_be_made():

@@ -17,7 +17,7 @@ from actors.machines.events import Event, Tick
 from actors.machines.room import Room, RoomState
 from actors.machines.track import PAUSED, PLAYING, Sample, Segment
 from actors.machines.watch import WatchSession, WatchState
-from tests.machines import histories, spec
+from tests.machines import histories, remarkable, spec
 from tests.machines.builders import GRACE, INTERVAL, MIN, SILENCE, T0, Lesson, Watching
 from tests.machines.spec import FOREVER, ClassRules, Happened, Message
 
@@ -69,6 +69,10 @@ def meant(piece: spec.Piece) -> tuple[Any, ...]:
     return (*shape, piece.verified, piece.offline, rate, visible)
 
 
+@example(remarkable.TEN_PERCENT_TOO_FAST)
+@example(remarkable.KEPT_FOR_A_DAY)
+@example(remarkable.A_SMALLER_INTERVAL_IS_TOLD)
+@example(remarkable.CLOCK_SET_BACK)
 @given(histories.messages())
 def test_a_watch_session_credits_what_the_specification_credits(messages: list[Message]):
     learner, answers = watch(messages)
@@ -246,13 +250,9 @@ def rules_of(lesson: Lesson, end: int | None) -> ClassRules:
     return ClassRules(0, end, GRACE, SILENCE, lesson.rules.late_grace_ms)
 
 
-IN_GRACE_AS_THE_WINDOW_OPENS = [
-    Happened(-16 * MIN, "connect", "a", "a1"),
-    Happened(-15 * MIN - 5_000, "drop", "a", "a1", evidence=-15 * MIN - 5_000),
-]
-
-
-@example((IN_GRACE_AS_THE_WINDOW_OPENS, -10 * MIN), None)
+@example((remarkable.IN_GRACE_AS_THE_WINDOW_OPENS, -10 * MIN), None)
+@example((remarkable.KEPT_ACROSS_THE_END, 2 * MIN), None)
+@example((remarkable.THE_LAST_TO_LAPSE_WAS_NOT_THE_LAST, 20 * MIN), 5 * MIN)
 @given(histories.classes(), st.sampled_from(SCHEDULED_ENDS))
 def test_a_class_knows_who_was_there_as_the_specification_does(drawn: tuple[list[Happened], int], end: int | None):
     history, now = drawn
@@ -292,9 +292,10 @@ def test_presence_rows_together_are_the_presence(drawn: tuple[list[Happened], in
         assert len(numbers) == len(set(numbers))
 
 
-@given(histories.classes(), st.sampled_from(SCHEDULED_ENDS), st.data())
+@example((remarkable.PROOFS_THAT_GROW, 10 * MIN + 2), None, [True] * 12)
+@given(histories.classes(), st.sampled_from(SCHEDULED_ENDS), st.lists(st.booleans(), min_size=12, max_size=12))
 def test_checkpoints_in_between_write_the_same_rows_in_the_end(
-    drawn: tuple[list[Happened], int], end: int | None, data: st.DataObject
+    drawn: tuple[list[Happened], int], end: int | None, checkpoints: list[bool]
 ):
     history, now = drawn
     whole = act(history, end)
@@ -302,13 +303,13 @@ def test_checkpoints_in_between_write_the_same_rows_in_the_end(
     stored: dict[Any, Any] = {}
     parted = Acted(end)
     writing: Any = None
-    for event in history:
+    for event, written in zip(history, checkpoints, strict=False):
         parted.act(event)
         # What was being written is durable only now: after the event.
         if writing is not None:
             store(stored, writing)
             parted.room.written(writing)
-        writing = parted.room.rows() if data.draw(st.booleans()) else None
+        writing = parted.room.rows() if written else None
     if writing is not None:
         store(stored, writing)
         parted.room.written(writing)
