@@ -1,4 +1,4 @@
-"""The properties are believed because they notice the mistakes of `mutants.py`, which is run by hand: it is a search."""
+"""The properties are believed because they notice the mistakes of `mutants.py`, a search that is run by hand."""
 
 from __future__ import annotations
 
