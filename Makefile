@@ -6,7 +6,7 @@ DATA_DIR ?= .rollcall
 PYTEST_ARGS ?=
 
 # Debian packages that some tests start private servers from.
-TEST_PACKAGES ?= postgresql-15
+TEST_PACKAGES ?= postgresql-15 rabbitmq-server ffmpeg
 
 BIN := .venv/bin
 SOURCES := actors load_tests protocol server storage

@@ -27,7 +27,7 @@ from actors.ports import Entry, Fence, JournalStore, LeaseLost, StoreAway, Store
 log = structlog.get_logger(__name__)
 
 LINGER_S: Final = 0.008
-BUSY_BATCH: Final = 16
+BUSY_BATCH: Final = 4
 """A batch of at least so many entries says that the next one fills by itself."""
 BATCH_MAX: Final = 4_000
 """Entries in one journal row: some 100 KB compressed, a few milliseconds of encoding."""

@@ -7,7 +7,8 @@ import structlog
 from actors import snapshots
 from actors.actor import Actor, Machine
 from actors.counters import Counters
-from actors.machines.room import Room, RoomRules, RoomState
+from actors.machines.room import Room
+from actors.machines.state import RoomRules, RoomState
 from actors.machines.watch import WatchRules, WatchSession
 from actors.ports import ROOM, Entry, Kind, Quarantined, QuarantineStore, Snapshot
 

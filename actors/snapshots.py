@@ -8,7 +8,7 @@ import msgspec
 import zstandard
 
 from actors.actor import Actor
-from actors.machines.room import RoomState
+from actors.machines.state import RoomState
 from actors.machines.watch import NEVER, WatchSession, WatchState
 from actors.ports import Snapshot, StoreRefused
 

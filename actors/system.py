@@ -22,7 +22,8 @@ from actors.directory import Directory, NotOwned
 from actors.leases import Leases, Watchdog
 from actors.loader import Loader
 from actors.machines.events import AnyEvent, Incarnated
-from actors.machines.room import Room, RoomRules
+from actors.machines.room import Room
+from actors.machines.state import RoomRules
 from actors.machines.watch import WatchRules
 from actors.ports import (
     ROOM,

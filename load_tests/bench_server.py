@@ -40,11 +40,64 @@ class Cpu(NamedTuple):
 class BenchServer:
     """A running server, and what it costs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, data_dir: Path) -> None:
+    def __init__(self, port: int, data_dir: Path, settings: dict[str, str]) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.data_dir = data_dir
-        self._process = psutil.Process(process.pid)
+        self._settings = settings
+        self.start()
+
+    def start(self) -> None:
+        """Start it; `wait_ready` tells when it serves."""
+        command = [_rollcall(), "serve", "--dev", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        environment = {**os.environ, "ROLLCALL_LOG_LEVEL": "warning", **self._settings}
+        with self._log.open("ab") as output:
+            self._child = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        self._process = psutil.Process(self._child.pid)
+
+    def wait_ready(self) -> None:
+        """Wait until it serves. Raises RuntimeError with the end of its log where it does not come to that."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self._child.poll() is not None:
+                message = f"the server ended with {self._child.returncode}: {self.log()[-2000:]}"
+                raise RuntimeError(message)
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.05)
+        message = f"the server was not ready within {START_S} s: {self.log()[-2000:]}"
+        raise RuntimeError(message)
+
+    def kill(self) -> None:
+        """Kill -9 it; its PostgreSQL is stopped by the kernel with it."""
+        self._child.kill()
+        self._child.wait()
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self._child.terminate()
+        try:
+            self._child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def log(self) -> str:
+        """What it has said."""
+        return self._log.read_text()
+
+    def metrics(self) -> dict[str, float]:
+        """`/metrics`: each series by its name and labels as they are written."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
+
+    @property
+    def _log(self) -> Path:
+        return self.data_dir / "server.log"
 
     def pin(self) -> bool:
         """Server on one core, everything else on another; False where there is only one."""
@@ -103,34 +156,10 @@ def bench_server(**settings: str) -> Generator[BenchServer]:
     """Start a development server with these `ROLLCALL_*` settings; stop it and remove its data at the end."""
     data_dir = Path(tempfile.mkdtemp(prefix="rollcall-bench-"))
     port = _free_port()
-    command = [_rollcall(), "serve", "--dev", "--port", str(port), "--data-dir", str(data_dir)]
-    environment = {**os.environ, "ROLLCALL_LOG_LEVEL": "warning", **settings}
-    with (data_dir / "server.log").open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    server = BenchServer(port, data_dir, settings)
     try:
-        _wait_ready(port, process, data_dir / "server.log")
-        yield BenchServer(process, port, data_dir)
+        server.wait_ready()
+        yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        server.stop()
         shutil.rmtree(data_dir, ignore_errors=True)
-
-
-def _wait_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            message = f"the server ended with {process.returncode}: {log.read_text()[-2000:]}"
-            raise RuntimeError(message)
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.05)
-    message = f"the server was not ready within {START_S} s: {log.read_text()[-2000:]}"
-    raise RuntimeError(message)

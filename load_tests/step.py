@@ -9,7 +9,8 @@ import time
 from typing import Any, Final
 
 from actors.machines.events import Incarnated, Joined, Opened, RoomSampled, Sampled
-from actors.machines.room import Room, RoomRules, RoomState
+from actors.machines.room import Room
+from actors.machines.state import RoomRules, RoomState
 from actors.machines.track import Sample
 from actors.machines.watch import WatchRules, WatchSession
 

@@ -6,7 +6,7 @@ Times are RFC 3339 text in UTC with milliseconds (`rfc3339`), durations and play
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -122,6 +122,37 @@ class TimelineAnswer(msgspec.Struct, frozen=True):
 
     step: int
     points: list[TimelinePoint]
+
+
+class IntervalAnswer(msgspec.Struct, frozen=True):
+    """A stay of a participant. `left_at` None: it goes on."""
+
+    joined_at: str
+    left_at: str | None
+    source: str
+    """`websocket`, `http`, `plugnmeet`, `amqp`; several, by commas, where one stay had several."""
+    device_id: str
+    disconnect_reason: str | None
+
+
+class ParticipantAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/rooms/{id}/participants/{user_id}`. Durations are whole seconds."""
+
+    user_id: str
+    name: str | None
+    role: str
+    intervals: list[IntervalAnswer]
+    presence_seconds: int
+    late: bool
+    camera_seconds: int
+    microphone_seconds: int
+    screen_seconds: int
+    talk_seconds: int
+    hand_raises: int
+    polls_answered: int
+    disconnect_reasons: dict[str, int]
+    """How often each was told."""
+    telephone: bool
 
 
 class SegmentAnswer(msgspec.Struct, frozen=True):
@@ -242,3 +273,22 @@ def public_id(value: str) -> int | str:
 
 
 Json = dict[str, Any]
+
+
+class RecordingAnswer(msgspec.Struct, frozen=True):
+    """One recording of a class. `reason` says why it failed, or did so at the last attempt."""
+
+    id: str
+    record_id: str
+    state: Literal["pending", "fetching", "ready", "failed"]
+    reason: str | None
+    size_bytes: int | None
+    sha256: str | None
+    duration_seconds: float | None
+    thumbnail: bool
+
+
+class RecordingsAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/rooms/{id}/recordings`: in the order in which they were told, 1,000 at the most."""
+
+    recordings: list[RecordingAnswer]

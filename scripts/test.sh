@@ -8,4 +8,5 @@ source scripts/apt.sh
 read -ra packages <<<"$1"
 shift
 install_packages "${packages[@]}" || echo "the tests that need them will not run; the summary below names them" >&2
+export HYPOTHESIS_PROFILE="${HYPOTHESIS_PROFILE:-usual}"
 exec "${BIN:-.venv/bin}/pytest" "$@"

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from actors.clock import ServerClock
 from actors.counters import Counters
-from actors.machines.room import RoomRules
+from actors.machines.state import RoomRules
 from actors.machines.watch import WatchRules
 from actors.ports import StoreAway, StoreRefused
 from actors.system import ActorSystem, Rules, Stores
@@ -27,9 +27,14 @@ from server.auth import Verifier
 from server.config import Settings
 from server.contents import KnownContents
 from server.desk import DOOR_SOCKET, Desk
+from server.feeds.intake import Feeds
 from server.http.app import Services, build
 from server.listener import FirstBytes, Upgrades
+from server.messaging import Messaging
 from server.metrics import EdgeCounters
+from server.plugnmeet.api import PlugNMeetApi
+from server.plugnmeet.repair import Repair
+from server.recordings.parts import files_of, worker_of
 from server.ws.connection import Connection
 from server.ws.hub import Hub, Limits
 from storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedState
@@ -169,6 +174,15 @@ class Server:
         self.contents = KnownContents(stores.reading)
         self.desk = Desk(self.system, stores.sessions, self.contents, accept_unknown=settings.unknown == "accept")
         self.hub.use(self.system, self.desk)
+        self.plugnmeet = _plugnmeet(settings)
+        self.repair: Repair | None = None
+        if self.plugnmeet is not None:
+            every_s = settings.plugnmeet_repair_s
+            self.repair = Repair(self.system, self.plugnmeet, stores.reading, edge, every_s=every_s)
+        files = files_of(settings)
+        self.recordings = worker_of(settings, stores.jobs, files, self.system, self.plugnmeet, edge.fetched)
+        feeds = Feeds(self.system, stores.facts)
+        self.messaging = Messaging(settings, feeds, stores.outbox, edge.amqp, self.clock.now)
         self.services = Services(
             system=self.system,
             desk=self.desk,
@@ -176,6 +190,9 @@ class Server:
             settings=settings,
             sessions=stores.sessions,
             classes=stores.reading,
+            webhooks=stores.webhooks,
+            jobs=stores.jobs,
+            files=files,
             theme=theme.load(settings.theme_file),
             counters=edge,
             connections=lambda: len(self.hub.connections),
@@ -199,6 +216,11 @@ class Server:
             asyncio.create_task(self._open(), name="open"),
             asyncio.create_task(self._every_second(), name="every second"),
         ]
+        if self.repair is not None:
+            tasks.append(asyncio.create_task(self.repair.run(), name="repair"))
+        tasks += self.messaging.start(self.system.until_ready)
+        fetching = asyncio.create_task(self._fetch(), name="fetch recordings")
+        tasks.append(fetching)
         failed = asyncio.create_task(self._until_failed(tasks), name="until failed")
         stopped = asyncio.create_task(stop.wait(), name="until stopped")
         try:
@@ -207,12 +229,18 @@ class Server:
         finally:
             log.info("draining", connections=len(self.hub.connections))
             server.close()
-            await self._drain()
+            fetching.cancel()
+            await self.messaging.stop_consuming()
+            # A child process that is killed, or a file that is written to its end, must not hold up the players.
+            await asyncio.gather(self._drain(), self.recordings.stop())
+            await self.messaging.stop_publishing()
             ending: list[asyncio.Task[Any]] = [*tasks, failed, stopped]
             for task in ending:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
             await runner.cleanup()
+            if self.plugnmeet is not None:
+                await self.plugnmeet.aclose()
             await self.verifier.aclose()
             await self.database.close()
 
@@ -253,6 +281,10 @@ class Server:
 
     # -- run ----------------------------------------------------------------------------------------------------------
 
+    async def _fetch(self) -> None:
+        await self.system.until_ready()
+        await self.recordings.run()
+
     async def _every_second(self) -> None:
         while True:
             await asyncio.sleep(1.0)
@@ -281,6 +313,13 @@ class Server:
         if connections:
             await asyncio.sleep(min(BYE_SETTLE_S, self.settings.drain_s))
         log.info("drained", clean=clean, connections=connections)
+
+
+def _plugnmeet(settings: Settings) -> PlugNMeetApi | None:
+    """The API of the conference server; None where none is named, or no key to sign with."""
+    if settings.plugnmeet_url is None or not settings.plugnmeet_keys:
+        return None
+    return PlugNMeetApi(settings.plugnmeet_url, *settings.plugnmeet_keys[0])
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -20,7 +20,21 @@ from types import ModuleType
 from typing import Final
 
 from actors.ports import StoreAway, StoreRefused
-from server.commands import FAILED, USAGE, CommandError, config, doctor, migrate, replay, serve, simulate, tell, token
+from server.commands import (
+    FAILED,
+    USAGE,
+    CommandError,
+    config,
+    doctor,
+    migrate,
+    outbox,
+    recordings,
+    replay,
+    serve,
+    simulate,
+    tell,
+    token,
+)
 from server.config import ConfigError
 from server.devsecret import DevSecretError
 from server.jwks import KeySourceError
@@ -36,6 +50,8 @@ COMMANDS: Final[dict[str, ModuleType]] = {
     "token": token,
     "simulate": simulate,
     "replay": replay,
+    "recordings": recordings,
+    "outbox": outbox,
     "doctor": doctor,
 }
 

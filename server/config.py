@@ -82,6 +82,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float
     actor_idle_s: float
 
+    plugnmeet_keys: tuple[tuple[str, str], ...]
+    plugnmeet_url: str | None
+    plugnmeet_accept_hex: bool
+    plugnmeet_repair_s: float
+    recordings_dir: Path | None
+    recording_max_bytes: int
+    recordings_s3_bucket: str | None
+    recordings_s3_endpoint: str | None
+    recordings_s3_region: str
+    recordings_s3_key: str | None
+    recordings_s3_secret: str | None
+    amqp_classes_exchange: str
+    amqp_tracking_exchange: str
+    amqp_activity_exchange: str
+    amqp_liveclass_exchange: str
+    amqp_passive: bool
+    amqp_queue_type: Literal["quorum", "classic"]
+    amqp_prefetch: int
+    amqp_dead_max: int
+
     given: frozenset[str]
     """Names of the settings that did not come from their default."""
     warnings: tuple[str, ...]
@@ -168,11 +188,11 @@ def _texts(environ: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str
 
 def _trimmed(name: str, given: str) -> str:
     """Drop what editors and shells leave around a value; not from a secret, which others use to the letter."""
-    return given if BY_NAME[name].parse is values.secret else given.strip()
+    return given if BY_NAME[name].parse in (values.secret, values.hidden) else given.strip()
 
 
 def _nothing(setting: Setting) -> object:
-    return () if setting.parse is values.origins else None
+    return () if setting.parse in (values.origins, values.key_pairs) else None
 
 
 def _warnings(environ: Mapping[str, str]) -> Iterator[str]:
@@ -192,6 +212,12 @@ def _contradictions(settings: Settings, *, serving: bool) -> Iterator[tuple[set[
         yield names, "ROLLCALL_LEASE_RENEW_SECONDS: must be below ROLLCALL_LEASE_TTL_SECONDS"
     if settings.jwks_file and settings.jwks_url:
         yield {"ROLLCALL_JWKS_FILE", "ROLLCALL_JWKS_URL"}, "ROLLCALL_JWKS_FILE: set this or ROLLCALL_JWKS_URL, not both"
+    if settings.recordings_dir and settings.recordings_s3_bucket:
+        names = {"ROLLCALL_RECORDINGS_DIR", "ROLLCALL_RECORDINGS_S3_BUCKET"}
+        yield names, "ROLLCALL_RECORDINGS_DIR: set this or ROLLCALL_RECORDINGS_S3_BUCKET, not both"
+    if settings.plugnmeet_url and not settings.plugnmeet_keys:
+        names = {"ROLLCALL_PLUGNMEET_URL", "ROLLCALL_PLUGNMEET_KEYS"}
+        yield names, "ROLLCALL_PLUGNMEET_KEYS: a key:secret is needed to call ROLLCALL_PLUGNMEET_URL"
     if serving and not (settings.dev or settings.jwt_secret or settings.jwks_file or settings.jwks_url):
         names = {DEV, "ROLLCALL_JWT_SECRET", "ROLLCALL_JWKS_FILE", "ROLLCALL_JWKS_URL"}
         line = "a signing key is needed: set this, ROLLCALL_JWKS_FILE or ROLLCALL_JWKS_URL"
@@ -206,6 +232,8 @@ def _shown(setting: Setting, value: object) -> str:
             return "1" if value else "0"
         case float():
             return f"{value:.12g}"
+        case tuple() if setting.secret:
+            return "********" if value else ""
         case str() if setting.secret:
             return values.without_passwords(value) if _is_url(setting) else "********"
         case _:

@@ -132,6 +132,23 @@ def secret(value: str) -> str:
     return value
 
 
+def hidden(value: str) -> str:
+    """Take somebody else's secret, of any length."""
+    return text(value)
+
+
+def key_pairs(value: str) -> tuple[tuple[str, str], ...]:
+    """Read `key:secret` pairs, separated by commas; a key stands twice while its secret is being changed."""
+    pairs: list[tuple[str, str]] = []
+    for index, part in enumerate(part.strip() for part in value.split(",") if part.strip()):
+        key, colon, its_secret = part.partition(":")
+        if not (colon and key.strip() and its_secret.strip()):
+            message = f"must be key:secret[,key:secret...], number {index + 1} is not"
+            raise ValueError(message)
+        pairs.append((key.strip(), its_secret.strip()))
+    return tuple(pairs)
+
+
 def timezone(value: str) -> str:
     """Take a zone of the IANA database."""
     try:

@@ -12,8 +12,11 @@ def set_up(level: str, shape: str) -> None:
     """Configure structlog and the standard library's loggers; to be called once, by the command."""
     number = getattr(logging, level.upper())
     logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
-    for noisy in ("picows", "aiohttp.access", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "picows" else logging.WARNING)
+    for noisy in ("aiohttp.access", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What these have to say of a connection that is lost we say ourselves, once.
+    for noisy in ("aio_pika", "aiormq", "picows"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if shape == "json"

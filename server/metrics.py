@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from actors.counters import Counters, Histogram
 from actors.system import ActorSystem
+from storage.amqp.counters import AmqpCounters
 
 LAG_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 PREFIX: Final = "rollcall_"
@@ -77,6 +78,18 @@ CATALOGUE: Final = (
     Entry("heartbeat_interval_seconds", "gauge", "Heartbeat interval asked of players; longer under load.", (), 0.001),
     Entry("clock_skew_seconds", "gauge", "How far the wall clock is ahead of server time."),
     Entry("loop_lag_seconds", "histogram", "How late the event loop ran what was due.", (), 0.001),
+    Entry("webhooks", "counter", "Webhooks of a plugNmeet server, by what became of them.", ("event", "result")),
+    Entry("repairs", "counter", "Looks at the conference server's own list of a live room.", ("result",)),
+    Entry("repair_corrections", "counter", "Things that such a look found, and no webhook had told."),
+    Entry("recordings", "gauge", "Recordings in the database by state, counted every 15 s.", ("state",)),
+    Entry("recording_attempts", "counter", "Attempts to fetch a recording, by how they ended.", ("result",)),
+    Entry("recording_bytes", "counter", "Bytes of recordings that came."),
+    Entry("analytics_attempts", "counter", "Attempts to fetch analytics, by how they ended.", ("result",)),
+    Entry("amqp_messages", "counter", "Events from and to RabbitMQ, by what became of them.", ("event", "result")),
+    Entry("amqp_dead_letters", "counter", "Bad events put aside in rollcall.dead."),
+    Entry("amqp_connected", "gauge", "1 while this part is connected to RabbitMQ.", ("part",)),
+    Entry("outbox_depth", "gauge", "Events that wait to be published, counted every 5 s."),
+    Entry("outbox_age_seconds", "gauge", "How long the oldest of them has waited."),
 )
 
 
@@ -91,6 +104,18 @@ class Samples:
         self.refused = 0
 
 
+class FetchCounters:
+    """What the worker counts that fetches recordings and analytics; results and states are a few fixed words."""
+
+    __slots__ = ("analytics", "attempts", "bytes", "recordings")
+
+    def __init__(self) -> None:
+        self.recordings: dict[str, int] = {}
+        self.attempts: Counter[str] = Counter()
+        self.analytics: Counter[str] = Counter()
+        self.bytes = 0
+
+
 class EdgeCounters:
     """What the edges count. One a process; bounded, since methods, routes, statuses and doors are few."""
 
@@ -100,6 +125,13 @@ class EdgeCounters:
         self.socket_events: Counter[str] = Counter()
         """What went wrong with WebSockets, by a few fixed words."""
         self.loop_lag_ms = Histogram(LAG_MS)
+        self.webhooks: Counter[tuple[str, str]] = Counter()
+        """Webhooks by event and result, each one of a few fixed words (`server/plugnmeet/webhooks.py`)."""
+        self.repairs: Counter[str] = Counter()
+        """Looks for lost webhooks, by what came of them (`server/plugnmeet/repair.py`)."""
+        self.corrections = 0
+        self.fetched = FetchCounters()
+        self.amqp = AmqpCounters()
 
     def request(self, method: str, route: str, status: int) -> None:
         """Count an answer."""
@@ -140,6 +172,15 @@ class SystemCollector(Collector):
         read["socket_events"] = {(what,): count for what, count in self._edge.socket_events.items()}
         read["rooms"] = _rooms(system)
         read["loop_lag_seconds"] = {(): self._edge.loop_lag_ms}
+        read["webhooks"] = dict(self._edge.webhooks.items())
+        read["repairs"] = {(result,): count for result, count in self._edge.repairs.items()}
+        read["repair_corrections"] = {(): self._edge.corrections}
+        fetched = self._edge.fetched
+        read["recordings"] = {(state,): count for state, count in fetched.recordings.items()}
+        read["recording_attempts"] = {(result,): count for result, count in fetched.attempts.items()}
+        read["recording_bytes"] = {(): fetched.bytes}
+        read["analytics_attempts"] = {(result,): count for result, count in fetched.analytics.items()}
+        read |= _of_amqp(self._edge.amqp)
         requests = self._edge.requests.items()
         read["http_requests"] = {(method, route, str(status)): count for (method, route, status), count in requests}
         for name in ("taken", "acked", "refused"):
@@ -191,6 +232,16 @@ def _of_system(system: ActorSystem) -> dict[str, Value]:
         "ready": system.ready,
         "heartbeat_interval_seconds": system.interval_ms,
         "clock_skew_seconds": system.clock.skew_s,
+    }
+
+
+def _of_amqp(amqp: AmqpCounters) -> dict[str, Labelled]:
+    return {
+        "amqp_messages": {names: count for names, count in amqp.messages.items()},  # noqa: C416 - another type of key
+        "amqp_dead_letters": {(): amqp.dead_letters},
+        "amqp_connected": {(part,): connected for part, connected in amqp.connected.items()},
+        "outbox_depth": {(): amqp.outbox_depth},
+        "outbox_age_seconds": {(): amqp.outbox_age_s},
     }
 
 

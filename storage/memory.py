@@ -25,7 +25,9 @@ from actors.ports import (
     StoreRefused,
 )
 from storage.journal import EntryCodec
+from storage.memory_classfacts import FactTables
 from storage.memory_rows import MemoryRows, check_text
+from storage.memory_webhooks import MemoryWebhookRows
 from storage.quarantine import KEPT
 
 _PAGE = 500
@@ -102,6 +104,8 @@ class Memory:
         self.batches: dict[tuple[str, int], Batch] = {}
         self.snapshots: dict[tuple[int, str], Snapshot] = {}
         self.rows = MemoryRows()
+        self.facts = FactTables()
+        self.webhooks = MemoryWebhookRows()
         self.quarantine: list[Quarantined] = []
 
     def lost(self, fence: Fence) -> set[int]:

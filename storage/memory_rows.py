@@ -17,7 +17,9 @@ from actors.machines.rows import (
     SessionRow,
 )
 from actors.ports import StoredSession, StoreRefused
+from storage.memory_outbox import OutboxTable
 from storage.reading import Content, Rating
+from storage.telling import UNTOLD, Message, end_messages, leave_message, told_of
 
 if TYPE_CHECKING:
     from storage.memory import Memory
@@ -44,6 +46,8 @@ class MemoryRows:
         self.rooms: dict[str, RoomRow] = {}
         self.contents: dict[tuple[str, str], Content] = {}
         self.ratings: dict[tuple[str, str], Rating] = {}
+        self.outbox = OutboxTable()
+        self.ends_told: dict[str, int] = {}
 
     def write(self, rows: Sequence[Rows]) -> None:
         """Write them all, or none: raises StoreRefused before anything has changed."""
@@ -53,6 +57,11 @@ class MemoryRows:
             self._write(each)
 
     def _write(self, rows: Rows) -> None:
+        for gone in rows.gone:
+            key = (gone.room_id, gone.user_id)
+            self.attendances.pop(key, None)
+            self.presences = {each: row for each, row in self.presences.items() if each[:2] != key}
+        closed = [row for row in rows.segments if told_of(row) and self._is_news(row)]
         self.sessions.update({row.session_id: row for row in rows.sessions})
         self.segments.update({(row.session_id, row.segment.number): _apart(row) for row in rows.segments})
         self.presences.update({(row.room_id, row.user_id, row.number): row for row in rows.presences})
@@ -60,6 +69,22 @@ class MemoryRows:
         self.interactions.update({(row.room_id, row.user_id, row.kind, row.id): row for row in rows.interactions})
         if rows.room is not None:
             self.rooms[rows.room.room_id] = rows.room
+        closed.sort(key=lambda row: (row.segment.start_at, row.session_id, row.segment.number))
+        for row in closed:
+            self._tell(leave_message(row, UNTOLD))
+        end = rows.end
+        if end is not None and self.ends_told.get(end.room_id, 0) < end.number:
+            self.ends_told[end.room_id] = end.number
+            for message in end_messages(end, UNTOLD):
+                self._tell(message)
+
+    def _tell(self, message: Message) -> None:
+        self.outbox.add(message.room_id, message.event_name, message.exchange, message.routing_key, message.body)
+
+    def _is_news(self, row: SegmentRow) -> bool:
+        """Whether it has just become a closed one."""
+        known = self.segments.get((row.session_id, row.segment.number))
+        return known is None or known != row
 
 
 class MemorySessions:
@@ -160,8 +185,8 @@ def check_text(text: str) -> None:
 
 
 def _check(rows: Rows) -> None:
-    single = [] if rows.room is None else [rows.room]
-    for row in (*rows.sessions, *rows.presences, *rows.attendances, *rows.interactions, *single):
+    single: list[msgspec.Struct] = [row for row in (rows.room, rows.end) if row is not None]
+    for row in (*rows.sessions, *rows.presences, *rows.attendances, *rows.interactions, *rows.gone, *single):
         _check_row(row)
     for segment in rows.segments:
         _check_row(segment)

@@ -131,6 +131,7 @@ class Database:
         self._timeout_s = statement_timeout_s
         self._name = application_name
         self._pool: asyncpg.Pool | None = None
+        self._lines: list[Line] = []
         self.journal_line = Line(self._connect_journal)
         self.lease_line = Line(self._connect_leases)
 
@@ -154,8 +155,14 @@ class Database:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.terminate()
-        await self.journal_line.close()
-        await self.lease_line.close()
+        for line in (self.journal_line, self.lease_line, *self._lines):
+            await line.close()
+
+    def line(self, name: str) -> Line:
+        """One more line of its own: for a lock that lasts as long as its connection."""
+        made = Line(lambda: self._connect(name, self._timeout_s))
+        self._lines.append(made)
+        return made
 
     # -- asking ---------------------------------------------------------------------------------------------------
 

@@ -6,12 +6,13 @@ import asyncio
 import time
 from typing import Any, Final
 
-import aio_pika
 import asyncpg
 import msgspec
 import redis.asyncio
-from aio_pika.exceptions import AMQPError
 from redis.exceptions import RedisError
+
+from storage.amqp.connection import BrokerAway, TopologyMismatch, connected
+from storage.amqp.topology import Topology, missing
 
 PROBE_S: Final = 5.0
 
@@ -83,14 +84,31 @@ async def probe_redis(url: str, timeout_s: float = PROBE_S) -> str:
         raise ProbeError(_words(error)) from error
 
 
-async def probe_amqp(url: str, timeout_s: float = PROBE_S) -> None:
-    """Connect and leave. Raises `ProbeError`."""
+async def probe_amqp(url: str, topology: Topology, timeout_s: float = PROBE_S) -> list[str]:
+    """Connect, and return what a server would still have to make there. Raises `ProbeError`."""
     try:
-        async with asyncio.timeout(timeout_s):
-            await (await aio_pika.connect(url)).close()
+        async with asyncio.timeout(timeout_s), connected(url, "rollcall doctor") as connection:
+            return await missing(connection, topology)
     except TimeoutError as error:
         raise ProbeError(f"no answer within {timeout_s:g} s") from error
-    except (OSError, AMQPError, ValueError) as error:
+    except (BrokerAway, TopologyMismatch) as error:
+        raise ProbeError(_words(error)) from error
+
+
+async def probe_outbox(dsn: str, timeout_s: float = PROBE_S) -> int:
+    """Return how many events wait to be published; 0 too where nobody has made the table. Raises `ProbeError`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            connection = await asyncpg.connect(dsn)
+            try:
+                if await connection.fetchval("SELECT to_regclass('outbox')") is None:
+                    return 0
+                return int(await connection.fetchval("SELECT count(*) FROM outbox"))
+            finally:
+                connection.terminate()
+    except TimeoutError as error:
+        raise ProbeError(f"no answer within {timeout_s:g} s") from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         raise ProbeError(_words(error)) from error
 
 

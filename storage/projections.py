@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 
 from actors.machines.rows import InteractionRow, PresenceRow, Rows, SegmentRow
+from storage import telling
 from storage.postgres import Connection
 from storage.sql import statements
 
@@ -25,12 +27,18 @@ Values = tuple[Any, ...]
 
 async def write(connection: Connection, rows: Sequence[Rows]) -> None:
     """Write the rows of several actors. Raises the driver's errors."""
+    gone = [row for each in rows for row in each.gone]
+    if gone:
+        await connection.execute(
+            statements()["forget_members"], [row.room_id for row in gone], [row.user_id for row in gone]
+        )
     await _write(connection, "save_sessions", 1, (_values(row) for each in rows for row in each.sessions))
-    await _write(connection, "save_segments", 2, (_segment(row) for each in rows for row in each.segments))
+    closed = await _write(connection, "save_segments", 2, (_segment(row) for each in rows for row in each.segments))
     await _write(connection, "save_presences", 3, (_values(row) for each in rows for row in each.presences), _reach)
     await _write(connection, "save_attendances", 2, (_values(row) for each in rows for row in each.attendances))
     await _write(connection, "save_interactions", 4, (_interaction(row) for each in rows for row in each.interactions))
     await _write(connection, "save_rooms", 1, (_values(each.room) for each in rows if each.room is not None))
+    await telling.write(connection, rows, [(record["session_id"], record["number"]) for record in closed])
 
 
 async def _write(
@@ -39,12 +47,15 @@ async def _write(
     key_columns: int,
     rows: Iterable[Values],
     scalars: Callable[[Sequence[Sequence[Any]]], Values] | None = None,
-) -> None:
+) -> list[asyncpg.Record]:
+    """Returns what the statement returns."""
     latest = {row[:key_columns]: row for row in rows}
     ordered = [latest[key] for key in sorted(latest)]
+    returned: list[asyncpg.Record] = []
     for start in range(0, len(ordered), BATCH_ROWS):
         columns = list(zip(*ordered[start : start + BATCH_ROWS], strict=True))
-        await connection.execute(statements()[name], *columns, *(scalars(columns) if scalars else ()))
+        returned += await connection.fetch(statements()[name], *columns, *(scalars(columns) if scalars else ()))
+    return returned
 
 
 def _reach(columns: Sequence[Sequence[Any]]) -> Values:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
+from storage.classfacts import PostgresClassFacts
+from storage.jobs import PostgresJobs
 from storage.journal import PostgresJournal
 from storage.leases import PostgresLeases
+from storage.outbox import PostgresOutbox
 from storage.postgres import Database
 from storage.quarantine import PostgresQuarantine
 from storage.reading import PostgresReading
 from storage.sessions import PostgresSessions
 from storage.snapshots import PostgresSnapshots
+from storage.webhooks import PostgresWebhooks
 
 
 class PostgresStores(msgspec.Struct, frozen=True):
@@ -22,6 +26,10 @@ class PostgresStores(msgspec.Struct, frozen=True):
     quarantine: PostgresQuarantine
     sessions: PostgresSessions
     reading: PostgresReading
+    jobs: PostgresJobs
+    webhooks: PostgresWebhooks
+    facts: PostgresClassFacts
+    outbox: PostgresOutbox
 
 
 def stores_over(database: Database) -> PostgresStores:
@@ -33,4 +41,8 @@ def stores_over(database: Database) -> PostgresStores:
         PostgresQuarantine(database),
         PostgresSessions(database),
         PostgresReading(database),
+        PostgresJobs(database),
+        PostgresWebhooks(database),
+        PostgresClassFacts(database),
+        PostgresOutbox(database),
     )

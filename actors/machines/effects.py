@@ -74,3 +74,13 @@ class Failed(Effect, frozen=True):
     """Ours: the input crashed the machine twice and was set aside."""
 
     message: str
+
+
+class Unplaced(Effect, frozen=True):
+    """A conference session that lies outside the class's time: remembered, and the class is as it was."""
+
+
+class Corrected(Effect, frozen=True):
+    """A look at the conference server's own list found `count` things that its messages had not told."""
+
+    count: int

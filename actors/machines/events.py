@@ -6,6 +6,8 @@ journal must be readable by a newer server, so a tag is never reused and fields 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from actors.machines.track import Sample
@@ -81,6 +83,8 @@ class Finished(Event, frozen=True, tag=23):
 
     at: int
     source: str
+    start_at: int | None = None
+    """When the class had begun, where the one who ends it knows better."""
 
 
 class Cancelled(Event, frozen=True, tag=24):
@@ -157,6 +161,132 @@ class Interacted(Event, frozen=True, tag=31):
     """JSON."""
 
 
+# -- a room, told by the conference server (plugnmeet.md) -------------------------------------------------------------
+#
+# A conference session (`sid`) is one run of a room there; a class may have several. `at` is the event's own time, Unix
+# ms, at most a minute ahead of reception. Any of these may come in any order, late, twice, or never.
+
+
+class SessionTold(Event, frozen=True, tag=40):
+    """A conference session was created, started or ended."""
+
+    sid: str
+    phase: Literal["created", "started", "ended"]
+    at: int
+    began_at: int | None = None
+    """When the session was created, where the message says so; it only helps to place the session in time."""
+    breakout: bool = False
+    """A breakout room of this class: its end is not the class's."""
+    title: str | None = None
+
+
+class ParticipantJoined(Event, frozen=True, tag=41):
+    """A participant came. `at` is when they joined, `told_at` when the message was made."""
+
+    sid: str
+    participant_sid: str
+    identity: str
+    at: int
+    told_at: int
+    name: str | None = None
+    moderator: bool = False
+    telephone: bool = False
+    hidden: bool = False
+    """No learner: a hidden participant; remembered, since later messages may not say so."""
+    breakout: bool = False
+
+
+class ParticipantLeft(Event, frozen=True, tag=42):
+    """A participant went at `at`; `joined_at` where the message says so."""
+
+    sid: str
+    participant_sid: str
+    identity: str
+    at: int
+    joined_at: int | None = None
+    reason: str | None = None
+    """`CLIENT_INITIATED`, `DUPLICATE_IDENTITY`, ... (plugnmeet.md, reading 10)."""
+    name: str | None = None
+    moderator: bool = False
+    telephone: bool = False
+    hidden: bool = False
+    breakout: bool = False
+
+
+class TrackTold(Event, frozen=True, tag=43):
+    """A camera, microphone or screen was switched on (`published`) or off."""
+
+    sid: str
+    participant_sid: str
+    identity: str
+    track_sid: str
+    device: Literal["camera", "microphone", "screen", ""]
+    """Empty where the message does not say: an unpublished track is known by its `track_sid`."""
+    published: bool
+    at: int
+    breakout: bool = False
+
+
+class RecordingTold(Event, frozen=True, tag=44):
+    """A recording or a stream to elsewhere began or ended. `failure` says why it did not."""
+
+    sid: str
+    record_id: str
+    kind: Literal["recording", "rtmp"]
+    started: bool
+    at: int
+    failure: str | None = None
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """A participant as the conference server's own list has them. `user_id` where it knows another than `identity`."""
+
+    participant_sid: str
+    identity: str
+    joined_at: int
+    name: str | None = None
+    moderator: bool = False
+    telephone: bool = False
+    user_id: str | None = None
+
+
+class Polled(Event, frozen=True, tag=45):
+    """The conference server was asked who is there, at `at`. Not `active`: it knows no such session (`sid` empty)."""
+
+    sid: str
+    at: int
+    active: bool
+    seen: list[Seen] = []
+
+
+class UserFigures(msgspec.Struct, frozen=True, array_like=True):
+    """What the analytics of a conference session say of one user; `user_id` where known beside `identity`."""
+
+    identity: str
+    user_id: str | None
+    talk_ms: int
+    hand_raises: int
+    polls_answered: int
+
+
+class Analysed(Event, frozen=True, tag=46):
+    """The analytics of a conference session came, once per artifact."""
+
+    artifact_id: str
+    users: list[UserFigures]
+
+
+# -- a room, told by other systems ------------------------------------------------------------------------------------
+
+
+class Witnessed(Event, frozen=True, tag=50):
+    """Another system saw the learner in class from `start` to `end`."""
+
+    user_id: str
+    start: int
+    end: int
+
+
 WatchEvent = Tick | Opened | Resumed | Sampled | Left
 RoomEvent = (
     Tick
@@ -172,5 +302,13 @@ RoomEvent = (
     | RoomSampled
     | Posted
     | Interacted
+    | SessionTold
+    | ParticipantJoined
+    | ParticipantLeft
+    | TrackTold
+    | RecordingTold
+    | Polled
+    | Analysed
+    | Witnessed
 )
 AnyEvent = WatchEvent | RoomEvent

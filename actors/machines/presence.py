@@ -5,6 +5,7 @@ A member is present while at least one source holds them:
     a stream that is connected                    holds without limit
     a stream that was dropped                     holds until drop + grace; then the member left at the last evidence
     samples over HTTP                             hold until the last sample + 3.5 intervals; then left at that sample
+    a stay at the conference server               holds while it is open (`stays.py`)
 
 While any source holds, the presence is one: a second device, a return within the grace and a change of doors neither
 end nor double it. Samples that were kept offline prove presence in the past; it is united with the rest.
@@ -20,12 +21,16 @@ import msgspec
 
 from actors.machines import ranges
 from actors.machines.rows import PresenceRow
+from actors.machines.stays import FREE, HOLDS, PLUGNMEET, STAYS_MAX, Stay, back_at, lapse
 from protocol.limits import DEVICES_SHOWN
 
 INTERVALS_MAX: Final = 2_000
 """Separate presences of one learner in one class: over 24 hours of samples 36 s apart, in pairs, make 1,234."""
 SOURCES_MAX: Final = 64
 """Sources that hold one learner at once; the oldest that is not connected makes room."""
+BOTH_MAX: Final = INTERVALS_MAX + STAYS_MAX + 1
+LAPSES_MAX: Final = 64
+"""Dropped streams of one learner that did not come back; the oldest is forgotten."""
 
 STREAM: Final = "websocket"
 HTTP: Final = "http"
@@ -66,11 +71,45 @@ class Member(msgspec.Struct, array_like=True):
     unwritten: list[PresenceRow] = []
     proof: PresenceRow | None = None
     """The latest presence row that samples of the past have proven."""
+    stays: dict[str, Stay] = {}
+    """By participant sid."""
+    lapses: list[Stay] = []
+    """Dropped streams that did not come back in time, as far as was known then."""
+    talk_ms: int = 0
+    hand_raises: int = 0
+    polls_answered: int = 0
 
     @property
     def present(self) -> bool:
         """Whether a source holds the member now."""
-        return self.since is not None
+        return self.since is not None or any(stay.until != FREE for stay in self.stays.values())
+
+    @property
+    def arrived_at(self) -> int:
+        """Start of the presence that is open; its latest evidence while away."""
+        starts = [stay.joined_at for stay in self.stays.values() if stay.until != FREE]
+        if self.since is not None:
+            starts.append(self.since)
+        return min(starts) if starts else self.last_seen()
+
+    @property
+    def was_here(self) -> bool:
+        """Whether there is any presence."""
+        return self.present or bool(self.past) or any(stay.counts for stay in self.stays.values())
+
+    @property
+    def matters(self) -> bool:
+        """Whether anything is to be said of them: not of who was only in a session outside the class's time."""
+        return self.was_here or bool(self.kinds or self.talk_ms or self.hand_raises or self.polls_answered)
+
+    @property
+    def telephone(self) -> bool:
+        """Whether they called in."""
+        return any(stay.telephone for stay in self.stays.values())
+
+    def last_seen(self) -> int:
+        """The latest moment at which anything proves them here."""
+        return max([self.evidence, *(stay.until_when(0) for stay in self.stays.values() if stay.counts)])
 
     # -- what holds -----------------------------------------------------------------------------------------------
 
@@ -108,30 +147,52 @@ class Member(msgspec.Struct, array_like=True):
             return False
         for source in released:
             self.evidence = max(self.evidence, now if source.connected else source.evidence)
-        return self._leave_if_free()
+        return self._leave_if_free() and not self.present
 
     def lapse(self, now: int) -> bool:
         """Let go of all sources whose time is over. Returns whether the member left."""
+        before = self.present
+        for stay in self.stays.values():
+            if stay.until != HOLDS and stay.until <= now:
+                stay.until = FREE
         over = [key for key, source in self.sources.items() if not source.connected and source.until <= now]
+        # Before when a return of the last one would have made presence of the gap.
+        until = max((source.until for source in self.sources.values() if source.kind == STREAM), default=0)
         for key in over:
             del self.sources[key]
-        return bool(over) and self._leave_if_free()
+        if over and self._leave_if_free():
+            self._lapsed(until)
+        return before and not self.present
+
+    def _lapsed(self, until: int) -> None:
+        """A dropped stream did not come back, as far as is known; before `until` a return would have kept them here."""
+        if until > self.evidence + 1:
+            self.numbers += 1
+            self.lapses.append(lapse(self.evidence, until - 1, self.numbers))
+            del self.lapses[:-LAPSES_MAX]
 
     def deadline(self) -> int | None:
         """When the first source lapses."""
         waits = [source.until for source in self.sources.values() if not source.connected]
+        waits += [stay.until for stay in self.stays.values() if stay.until > HOLDS]
         return min(waits) if waits else None
 
     def finish(self, now: int) -> bool:
         """The room ends: whoever is held by a connection or fresh samples was there to the end."""
+        before = self.present
+        for stay in self.stays.values():
+            stay.until = FREE
         if self.since is None:
-            return False
-        there = any(source.connected or source.kind == HTTP for source in self.sources.values())
+            return before
+        there = self._held()
+        until = 0 if there else max((source.until for source in self.sources.values()), default=0)
         if there:
             self.evidence = max(self.evidence, now)
         self.evidence = max(self.since, min(self.evidence, now))
         self.sources.clear()
-        return self._leave_if_free()
+        self._leave_if_free()
+        self._lapsed(until)
+        return True
 
     def restart(self, until: int) -> None:
         """The server came back: no connection survived, each has until `until` to return."""
@@ -139,6 +200,41 @@ class Member(msgspec.Struct, array_like=True):
             if source.kind == STREAM:
                 source.connected = False
                 source.until = until
+
+    # -- stays ------------------------------------------------------------------------------------------------------
+
+    def stay(self, participant_sid: str, sid: str, identity: str, joined_at: int) -> Stay | None:
+        """The stay of a participant, new where it is not known; None where there are too many."""
+        stay = self.stays.get(participant_sid)
+        if stay is not None:
+            return stay
+        if len(self.stays) >= STAYS_MAX:
+            return None
+        self.numbers += 1
+        stay = Stay(sid, identity, joined_at, joined_at, join_told=False, number=self.numbers)
+        self.stays[participant_sid] = stay
+        return stay
+
+    def begin(self, stay: Stay, told_at: int | None) -> None:
+        """What is told of a stay's beginning. Where it is another than was known its row goes, and it gets another."""
+        joined_at = stay.begun(told_at)
+        stay.join_told = stay.join_told or told_at is not None
+        if joined_at == stay.joined_at:
+            return
+        self.empty_row(stay)
+        self.numbers += 1
+        stay.joined_at, stay.number, stay.dirty = joined_at, self.numbers, True
+        stay.seen_at = max(stay.seen_at, joined_at)
+
+    def empty_row(self, stay: Stay) -> None:
+        """What was written of the stay is nobody's presence any more."""
+        self.unwritten.append(_row(self.user_id, stay.number, stay.joined_at, stay.joined_at, PLUGNMEET, ""))
+
+    def take_stay(self, participant_sid: str, stay: Stay) -> None:
+        """The stay of another identity turns out to be this member's."""
+        self.numbers += 1
+        stay.number, stay.dirty = self.numbers, True
+        self.stays[participant_sid] = stay
 
     # -- evidence ---------------------------------------------------------------------------------------------------
 
@@ -149,7 +245,7 @@ class Member(msgspec.Struct, array_like=True):
                 self.evidence = end
             end = self.since
         # Also what was proven for the time of a grace, behind a gap: only a return makes the gap presence.
-        if end <= start or not ranges.add(self.past, start, end, INTERVALS_MAX):
+        if end <= start or ranges.covers(self.past, start, end) or not ranges.add(self.past, start, end, INTERVALS_MAX):
             return
         last = self.proof
         if last is not None and (last.left_at, last.source, last.device_id) == (start, source, device_id):
@@ -163,11 +259,38 @@ class Member(msgspec.Struct, array_like=True):
 
     def presences(self, now: int) -> list[int]:
         """All presence so far, united; the open one runs to `now` while a connection holds, else to its evidence."""
-        if self.since is None:
+        if self.since is None and not self.stays:
             return self.past
         united = self.past.copy()
-        ranges.add(united, self.since, max(self.since, self.proven(now)), INTERVALS_MAX + 1)
+        if self.since is not None:
+            ranges.add(united, self.since, max(self.since, self.proven(now)), INTERVALS_MAX + 1)
+        if self.stays:
+            self._unite_stays(united, now)
         return united
+
+    def _unite_stays(self, united: list[int], now: int) -> None:
+        """Add the stays, and the gaps that a return in time made presence."""
+        starts = self._starts()
+        for stay in self.stays.values():
+            if stay.counts:
+                ranges.add(united, stay.joined_at, stay.until_when(now), BOTH_MAX)
+        for stay in (*self.stays.values(), *self.lapses):
+            if stay.counts and stay.end is not None:
+                ranges.add(united, stay.end, back_at(stay.end, stay.reach, starts), BOTH_MAX)
+        if self.since is not None:
+            ranges.add(united, self.evidence, self._open_end(starts), BOTH_MAX)
+
+    def _starts(self) -> list[int]:
+        """Every moment at which presence begins."""
+        starts = self.past[::2] + [stay.joined_at for stay in self.stays.values() if stay.counts]
+        return starts if self.since is None else [*starts, self.since]
+
+    def _open_end(self, starts: list[int]) -> int:
+        """Up to when the open presence is proven: also over its grace, where another source saw a return in it."""
+        if self._held():
+            return self.evidence
+        until = [source.until for source in self.sources.values() if source.kind == STREAM]
+        return back_at(self.evidence, max(until, default=1) - 1, starts)
 
     def proven(self, now: int) -> int:
         """Up to when the open presence is certain."""
@@ -185,17 +308,44 @@ class Member(msgspec.Struct, array_like=True):
                     self.user_id,
                     self.open_number,
                     self.since,
-                    max(self.since, self.evidence),
+                    max(self.since, self._open_end(self._starts()) if self.stays else self.evidence),
                     ",".join(self.kinds),
                     ",".join(self.devices),
                     open=True,
                 )
             )
+        return rows + self._stay_rows(room_id) if self.stays else rows
+
+    def _stay_rows(self, room_id: str) -> list[PresenceRow]:
+        """Rows of stays that the store does not have as they are; with the gaps behind them that are presence."""
+        starts = self._starts()
+        rows: list[PresenceRow] = []
+        for stay in (*self.stays.values(), *self.lapses):
+            row = stay_row(room_id, self.user_id, stay)
+            if stay.counts and stay.end is not None:
+                row = msgspec.structs.replace(row, left_at=back_at(stay.end, stay.reach, starts))
+            # A lapse without a return is nothing, and was written as what it ended.
+            if stay.dirty or row.left_at != (stay.joined_at if stay.row_end < 0 else stay.row_end):
+                rows.append(row)
         return rows
 
-    def written(self, rows: set[tuple[int, int]]) -> None:
-        """The rows with those (number, left_at) are durable; one that has grown since is written again."""
-        self.unwritten = [row for row in self.unwritten if (row.number, row.left_at) not in rows]
+    def written(self, rows: set[tuple[int, int, bool]]) -> None:
+        """The rows with those (number, left_at, open) are durable; one that has grown since is written again."""
+        self.unwritten = [row for row in self.unwritten if (row.number, row.left_at, row.open) not in rows]
+        if self.stays:
+            now_rows = {row.number: row for row in self._stay_rows("")}
+            for stay in (*self.stays.values(), *self.lapses):
+                row = now_rows.get(stay.number)
+                if row is not None and (row.number, row.left_at, row.open) in rows:
+                    stay.dirty, stay.row_end = False, row.left_at
+
+    def settled(self) -> None:
+        """The store has all of it as it is."""
+        self.unwritten.clear()
+        for row in self._stay_rows("") if self.stays else ():
+            for stay in (*self.stays.values(), *self.lapses):
+                if stay.number == row.number:
+                    stay.dirty, stay.row_end = False, row.left_at
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
@@ -207,7 +357,7 @@ class Member(msgspec.Struct, array_like=True):
         return any(source.connected or source.kind == HTTP for source in self.sources.values())
 
     def _hold(self, at: int, kind: str, device_id: str) -> bool:
-        arrived = self.since is None
+        arrived = not self.present
         if self.since is None:
             self.since = self.evidence = at
             self.kinds = []
@@ -244,6 +394,22 @@ class Member(msgspec.Struct, array_like=True):
             default=next(iter(self.sources)),
         )
         del self.sources[idle]
+
+
+def stay_row(room_id: str, user_id: str, stay: Stay) -> PresenceRow:
+    """A stay (or lapse) as it is proven; one outside the class's time is nobody's presence."""
+    end = stay.until_when(0) if stay.counts else stay.joined_at
+    return PresenceRow(
+        room_id,
+        user_id,
+        stay.number,
+        stay.joined_at,
+        end,
+        PLUGNMEET if stay.sid else STREAM,
+        "",
+        open=stay.end is None and stay.counts,
+        disconnect_reason=stay.reason,
+    )
 
 
 def _http_key(session_id: str) -> str:

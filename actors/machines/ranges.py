@@ -35,6 +35,12 @@ def add(ranges: list[int], start: int, end: int, limit: int = RANGES_MAX) -> boo
     return True
 
 
+def covers(ranges: list[int], start: int, end: int) -> bool:
+    """Whether all of `[start, end)` lies in one of them."""
+    after = bisect_right(ranges, start)
+    return bool(after & 1) and end <= ranges[after]
+
+
 def length(ranges: list[int]) -> int:
     """Milliseconds in all."""
     return sum(ranges[1::2]) - sum(ranges[::2])

@@ -55,6 +55,7 @@ class PresenceRow(msgspec.Struct, frozen=True):
     source: str
     device_id: str
     open: bool
+    disconnect_reason: str | None = None
 
 
 class AttendanceRow(msgspec.Struct, frozen=True):
@@ -70,6 +71,13 @@ class AttendanceRow(msgspec.Struct, frozen=True):
     late_ms: int
     late: bool
     attended: bool
+    camera_ms: int = 0
+    microphone_ms: int = 0
+    screen_ms: int = 0
+    talk_ms: int = 0
+    hand_raises: int = 0
+    polls_answered: int = 0
+    telephone: bool = False
 
 
 class RoomRow(msgspec.Struct, frozen=True):
@@ -98,6 +106,26 @@ class InteractionRow(msgspec.Struct, frozen=True):
     at: int
 
 
+class GoneRow(msgspec.Struct, frozen=True):
+    """All rows of (`room_id`, `user_id`) in `presence_intervals` and `attendance` go: that identity is another user."""
+
+    room_id: str
+    user_id: str
+
+
+class EndRow(msgspec.Struct, frozen=True):
+    """The class is over, and others are told: once for each `number` of a room. Times Unix ms."""
+
+    room_id: str
+    number: int
+    full: bool
+    """With all figures; not where the system that publishes them told us of the end (events.md)."""
+    start_at: int | None
+    end_at: int
+    avg_watch_s: int
+    product_id: str | None
+
+
 class Rows(msgspec.Struct, frozen=True):
     """One actor's rows of one checkpoint."""
 
@@ -107,3 +135,5 @@ class Rows(msgspec.Struct, frozen=True):
     attendances: list[AttendanceRow] = []
     interactions: list[InteractionRow] = []
     room: RoomRow | None = None
+    gone: list[GoneRow] = []
+    end: EndRow | None = None

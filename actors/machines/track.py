@@ -71,6 +71,7 @@ class Segment(msgspec.Struct, array_like=True):
     """The rate at its start: the mean of a segment without wall time."""
     verified: bool
     offline: bool = False
+    continued: bool = False
 
     @property
     def wall_ms(self) -> int:
@@ -96,8 +97,8 @@ class Segment(msgspec.Struct, array_like=True):
 
     @property
     def counts(self) -> bool:
-        """Long enough to be kept."""
-        return self.content_ms >= SHORTEST_MS
+        """Long enough to be kept; what goes on from one that a class's end closed is, however short."""
+        return self.content_ms >= SHORTEST_MS or (self.continued and self.content_ms > 0)
 
 
 class TooOld(Exception):
@@ -134,6 +135,8 @@ class Track(msgspec.Struct, array_like=True):
     coverage: list[int] = []
     watch_ms: int = 0
     content_ms: int = 0
+    was_cut: bool = False
+    """The last segment was closed by the class's end, while it was played."""
 
     # -- taking samples in ------------------------------------------------------------------------------------------
 
@@ -206,6 +209,9 @@ class Track(msgspec.Struct, array_like=True):
             self.duration = sample.duration
 
     def _pair(self, sample: Sample, at: int, now: int, until: int | None) -> None:
+        continued = self.was_cut
+        if continued:
+            self.was_cut = False
         wall = at - self.at
         played = sample.position - self.position
         if wall * 2 > self.interval * 7 or played < 0 or (until is not None and at > until):
@@ -228,7 +234,16 @@ class Track(msgspec.Struct, array_like=True):
             self.close()
             self.number += 1
             segment = self.open = Segment(
-                self.number, self.at, at, self.position, sample.position, 0.0, 0, rate, verified
+                self.number,
+                self.at,
+                at,
+                self.position,
+                sample.position,
+                0.0,
+                0,
+                rate,
+                verified,
+                continued=continued,
             )
         else:
             segment.end_at = at
@@ -252,6 +267,15 @@ class Track(msgspec.Struct, array_like=True):
             self.watch_ms += segment.wall_ms
             self.content_ms += segment.content_ms
             ranges.add(self.coverage, segment.start_position, segment.end_position)
+
+    def cut(self) -> None:
+        """The class is over: the open segment stands at its last sample (events.md, more readings 6).
+
+        Samples that were kept offline may go on from there. One that is too short to be kept waits for them.
+        """
+        if self.open is not None and self.open.counts:
+            self.close()
+            self.was_cut = True
 
     # -- reading ----------------------------------------------------------------------------------------------------
 

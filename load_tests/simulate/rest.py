@@ -93,6 +93,10 @@ class Rest:
         path = "/api/v1/liveclass/details"
         return await self._read(ClassDetailsAnswer, path, token, live_class_id=room, user_id=user_id)
 
+    async def look(self, token: str, path: str) -> bytes:
+        """What stands at a path. Raises `Declined`, `Unreachable`."""
+        return await self._call("GET", path, token)
+
     async def _read(self, kind: type[T], path: str, token: str, **query: Any) -> T:  # noqa: ANN401 - query values
         text = await self._call("GET", path, token, query)
         return msgspec.json.decode(text, type=kind)

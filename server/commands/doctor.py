@@ -12,6 +12,7 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,12 @@ from server import config, devsecret
 from server.commands import FAILED, OK, data_dir_option, listen_options, out, overrides
 from server.config_values import database_name, without_passwords
 from server.jwks import FileKeys, KeySourceError, UrlKeys
+from server.messaging import topology_of
+from server.recordings.media import find_tools
+from server.recordings.parts import KEPT, files_of
 from storage.embedded import EmbeddedError, preflight, running_dsn
-from storage.probe import DatabaseFacts, ProbeError, probe_amqp, probe_database, probe_redis
+from storage.files import FilesAway
+from storage.probe import DatabaseFacts, ProbeError, probe_amqp, probe_database, probe_outbox, probe_redis
 
 HELP = "check what a server needs, and say what to do"
 DESCRIPTION = """
@@ -99,7 +104,8 @@ async def _findings(options: dict[str, str]) -> AsyncIterator[Finding]:
     async for finding in check_database(settings):
         yield finding
     yield await check_redis(settings.redis_url)
-    yield await check_amqp(settings.amqp_url)
+    yield await check_amqp(settings)
+    yield await check_recordings(settings)
     yield await check_port(settings.host, settings.port)
 
 
@@ -169,6 +175,24 @@ async def _check_jwks_url(url: str) -> Finding:
     return Finding(Verdict.OK, "signing key", f"{count} public keys from {shown}")
 
 
+async def check_recordings(settings: config.Settings) -> Finding:
+    if settings.plugnmeet_url is None:
+        return Finding(Verdict.OK, "recordings", "not fetched: no ROLLCALL_PLUGNMEET_URL")
+    where = settings.recordings_s3_bucket or str(settings.recordings_dir or settings.data_dir / KEPT)
+    try:
+        await files_of(settings).check()
+    except FilesAway as error:
+        return Finding(Verdict.FAIL, "recordings", f"{where}: {error}", "put the settings of recordings right")
+    if not settings.plugnmeet_keys:
+        advice = "set ROLLCALL_PLUGNMEET_KEYS: the first pair signs what is asked"
+        return Finding(Verdict.FAIL, "recordings", "cannot be fetched without a key", advice)
+    tools = await asyncio.to_thread(find_tools)
+    if tools.ffmpeg is None:
+        advice = "apt install ffmpeg, or pip install rollcall[media]"
+        return Finding(Verdict.WARN, "recordings", f"kept in {where} without thumbnails: no ffmpeg", advice)
+    return Finding(Verdict.OK, "recordings", f"kept in {where}, thumbnails by {tools.ffmpeg}")
+
+
 async def check_database(settings: config.Settings) -> AsyncIterator[Finding]:
     if settings.database_url is not None:
         where = database_name(settings.database_url)
@@ -227,15 +251,33 @@ async def check_redis(url: str | None) -> Finding:
     return Finding(Verdict.OK, "redis", f"{without_passwords(url)}, version {version}")
 
 
-async def check_amqp(url: str | None) -> Finding:
+async def check_amqp(settings: config.Settings) -> Finding:
+    url = settings.amqp_url
     if url is None:
-        return Finding(Verdict.OK, "rabbitmq", "not configured: events wait in the database")
+        return await _check_outbox(settings)
     try:
-        await probe_amqp(url)
+        missing = await probe_amqp(url, topology_of(settings))
     except ProbeError as error:
-        advice = "start it or put AMQP_URL right; until then events wait in the database"
+        advice = "start it, or put it or AMQP_URL right; until then events wait in the database"
         return Finding(Verdict.FAIL, "rabbitmq", f"{without_passwords(url)} cannot be used ({error})", advice)
-    return Finding(Verdict.OK, "rabbitmq", without_passwords(url))
+    if settings.amqp_passive and (absent := [each for each in missing if each.startswith("exchange")]):
+        advice = "make them, or let the server do it (ROLLCALL_AMQP_PASSIVE=0)"
+        return Finding(Verdict.FAIL, "rabbitmq", f"{without_passwords(url)} lacks {', '.join(absent)}", advice)
+    return Finding(
+        Verdict.OK, "rabbitmq", f"{without_passwords(url)}{f', {len(missing)} parts will be made' if missing else ''}"
+    )
+
+
+async def _check_outbox(settings: config.Settings) -> Finding:
+    """Without a broker: is there anything that waits for one? A database that cannot say has its own line."""
+    waiting = 0
+    with suppress(ProbeError, EmbeddedError):
+        dsn = settings.database_url or await asyncio.to_thread(running_dsn, settings.data_dir)
+        waiting = await probe_outbox(dsn) if dsn is not None else 0
+    if waiting:
+        said, advice = f"not configured, and {waiting:,} events wait in the database", "set AMQP_URL to send them"
+        return Finding(Verdict.WARN, "rabbitmq", said, advice)
+    return Finding(Verdict.OK, "rabbitmq", "not configured: events wait in the database")
 
 
 async def check_port(host: str, port: int) -> Finding:

@@ -24,12 +24,20 @@ from server.http.access import Access
 from server.http.health import Health
 from server.http.heartbeats import Heartbeats
 from server.http.liveclass import LiveClass
+from server.http.participants import Participants
 from server.http.ports import ClassStore
+from server.http.recordings import Recordings
 from server.http.rooms import Rooms
+from server.http.sending import Sender
 from server.http.sessions import Sessions
 from server.http.shell import Handler, Shell, expect
 from server.metrics import EdgeCounters
+from server.plugnmeet import webhooks
+from server.plugnmeet.ports import WebhookStore
+from server.plugnmeet.signature import Signatures
 from server.theme import Theme
+from storage.files import Files
+from storage.jobs import JobStore
 
 KEEP_ALIVE_S: Final = 75.0
 LINGER_S: Final = 2.0
@@ -45,6 +53,9 @@ class Services(msgspec.Struct, frozen=True):
     settings: Settings
     sessions: SessionReader
     classes: ClassStore
+    webhooks: WebhookStore
+    jobs: JobStore
+    files: Files
     theme: Theme
     counters: EdgeCounters
     connections: Callable[[], int]
@@ -54,7 +65,7 @@ def build(services: Services) -> web.Application:
     """The application. To be made inside a running event loop."""
     access = Access(services.verifier, services.system.clock, services.settings)
     health = Health(services.system, services.counters, services.connections)
-    shell = Shell(access, services.counters, services.settings.cors_origins)
+    shell = Shell(access, services.counters, services.settings.cors_origins, unlimited=[webhooks.PATH])
     app = web.Application(
         middlewares=[shell.around],
         client_max_size=limits.HTTP_BODY_BYTES,
@@ -66,7 +77,9 @@ def build(services: Services) -> web.Application:
             "lingering_time": LINGER_S,
         },
     )
-    for method, path, handler in [*_api(services, access), *_about(services, health)]:
+    sender = Sender(services.files)
+    app.on_shutdown.append(sender.close)
+    for method, path, handler in [*_api(services, access, sender), *_about(services, health)]:
         app.router.add_route(method, path, handler, expect_handler=expect)
         if method == "GET":
             app.router.add_route("HEAD", path, handler, expect_handler=expect)
@@ -86,7 +99,7 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
-def _api(services: Services, access: Access) -> list[tuple[str, str, Handler]]:
+def _api(services: Services, access: Access, sender: Sender) -> list[tuple[str, str, Handler]]:
     system, desk, settings = services.system, services.desk, services.settings
     heartbeats = Heartbeats(system, desk, access, services.counters)
     rooms = Rooms(
@@ -97,15 +110,30 @@ def _api(services: Services, access: Access) -> list[tuple[str, str, Handler]]:
         listed_to=settings.presence_list_limit,
         accept_unknown=settings.unknown == "accept",
     )
+    participants = Participants(system, access, services.classes)
     sessions = Sessions(system, access, services.sessions)
     live_class = LiveClass(system, access, services.classes, services.theme)
+    recordings = Recordings(system, desk, access, services.jobs, services.files, sender)
+    plugnmeet = webhooks.Webhooks(
+        system,
+        access,
+        Signatures(settings.plugnmeet_keys, accept_hex=settings.plugnmeet_accept_hex),
+        services.webhooks,
+        services.jobs,
+        services.counters.webhooks,
+    )
     return [
+        ("POST", "/webhooks/plugnmeet", plugnmeet.post),
         ("POST", "/api/v1/heartbeats", heartbeats.post),
         ("GET", "/api/v1/rooms", rooms.page),
         ("GET", "/api/v1/rooms/{id:[^/]+}", rooms.read),
         ("PUT", "/api/v1/rooms/{id:[^/]+}", rooms.put),
         ("GET", "/api/v1/rooms/{id:[^/]+}/presence", rooms.presence),
         ("GET", "/api/v1/rooms/{id:[^/]+}/timeline", rooms.timeline),
+        ("GET", "/api/v1/rooms/{id:[^/]+}/participants/{user_id:[^/]+}", participants.read),
+        ("GET", "/api/v1/rooms/{id:[^/]+}/recordings", recordings.of_room),
+        ("GET", "/api/v1/recordings/{id:[^/]+}/file", recordings.file),
+        ("GET", "/api/v1/recordings/{id:[^/]+}/thumbnail", recordings.thumbnail),
         ("POST", "/api/v1/rooms/{id:[^/]+}/start", rooms.start),
         ("POST", "/api/v1/rooms/{id:[^/]+}/end", rooms.end),
         ("GET", "/api/v1/sessions/{id:[^/]+}", sessions.read),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from actors.machines.rows import RoomRow, SegmentRow
+from actors.machines.rows import PresenceRow, RoomRow, SegmentRow
 from storage.reading import Rating
 
 
@@ -18,6 +18,10 @@ class ClassStore(Protocol):
 
     async def segments_of(self, room_id: str, user_id: str) -> Sequence[SegmentRow]:
         """All segments of one learner in one class."""
+        ...
+
+    async def presences_of(self, room_id: str, user_id: str) -> Sequence[PresenceRow]:
+        """When a learner was in a class, by number; rows may overlap."""
         ...
 
     async def rating(self, live_class_id: str, user_id: str) -> Rating | None:

@@ -10,6 +10,7 @@ import msgspec
 from actors.machines.presence import Member
 from actors.machines.room import Room
 from actors.machines.rows import RoomRow
+from actors.machines.stays import FREE, PLUGNMEET
 from protocol import limits
 from protocol.rest import MemberAnswer, PresenceAnswer, RoomAnswer, rfc3339
 
@@ -59,15 +60,18 @@ def presence(room: Room, now: int, after: str, listed_to: int | None) -> Presenc
 def _member(room: Room, member: Member, now: int) -> MemberAnswer:
     holding = member.sources.values()
     devices = sorted({source.device_id for source in holding if source.device_id})
+    kinds = {source.kind for source in holding}
+    if any(stay.until != FREE for stay in member.stays.values()):
+        kinds.add(PLUGNMEET)
     return MemberAnswer(
         user_id=member.user_id,
         name=member.name,
         role=member.role,
-        sources=sorted({source.kind for source in holding}),
+        sources=sorted(kinds),
         devices=devices[: limits.DEVICES_SHOWN],
-        joined_at=rfc3339(member.since) or "",
+        joined_at=rfc3339(member.arrived_at) or "",
         late=room.late(member, now),
-        telephone=False,
+        telephone=member.telephone,
     )
 
 

@@ -7,7 +7,7 @@ method) in the same envelope, and a crash as 500 with the request's id and a lin
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import structlog
@@ -25,6 +25,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID: Final = "X-Request-Id"
 PREFLIGHT_S: Final = "600"
+ALLOWED: Final = "authorization, content-encoding, content-type, if-none-match, if-range, range"
+EXPOSED: Final = f"Content-Disposition, Content-Range, ETag, Retry-After, {REQUEST_ID}"
 _UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 _BAD_REQUEST: Final = 400
@@ -33,12 +35,15 @@ _NO_CONTENT: Final = 204
 
 
 class Shell:
-    """The middleware. One a process."""
+    """The middleware. One a process. Paths of `unlimited` see to the limit per address themselves."""
 
-    def __init__(self, access: Access, counters: EdgeCounters, origins: tuple[str, ...]) -> None:
+    def __init__(
+        self, access: Access, counters: EdgeCounters, origins: tuple[str, ...], unlimited: Collection[str] = ()
+    ) -> None:
         self._access = access
         self._counters = counters
         self._origins = frozenset(origins)
+        self._unlimited = frozenset(unlimited)
         self._ids = secrets.token_hex(4)
         self._count = 0
         self._names: dict[web.AbstractRoute, str] = {}
@@ -56,7 +61,8 @@ class Shell:
             if request.method == "OPTIONS":
                 response: web.StreamResponse = self._options(request)
             else:
-                self._access.check_address(request)
+                if request.path not in self._unlimited:
+                    self._access.check_address(request)
                 response = await handler(request)
         except Problem as problem:
             response = refusal(problem)
@@ -90,7 +96,7 @@ class Shell:
         headers[hdrs.ALLOW] = methods
         if self._allowed(request):
             headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = methods
-            headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = "authorization, content-encoding, content-type, if-none-match"
+            headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = ALLOWED
             headers[hdrs.ACCESS_CONTROL_MAX_AGE] = PREFLIGHT_S
         return web.Response(status=_NO_CONTENT, headers=headers)
 
@@ -102,7 +108,7 @@ class Shell:
         headers[hdrs.VARY] = f"{headers[hdrs.VARY]}, Origin" if hdrs.VARY in headers else "Origin"
         if self._allowed(request):
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = request.headers[hdrs.ORIGIN]
-            headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = f"ETag, Retry-After, {REQUEST_ID}"
+            headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
             # A beacon is sent "with credentials"; there are no cookies here that this could open to anybody.
             headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
 

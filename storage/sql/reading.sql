@@ -22,14 +22,15 @@ SELECT session_id, user_id, kind, content_id, room_id, number, start_timestamp, 
 
 -- name: presences_of_learner
 -- When a learner was in a class; rows may overlap.
-SELECT room_id, user_id, number, joined_at, left_at, source, device_id, open
+SELECT room_id, user_id, number, joined_at, left_at, source, device_id, open, disconnect_reason
   FROM presence_intervals
  WHERE room_id = $1 AND user_id = $2
  ORDER BY number;
 
 -- name: attendance_row
 -- By its key.
-SELECT room_id, user_id, name, role, first_join, last_leave, presence_ms, late_ms, late, attended
+SELECT room_id, user_id, name, role, first_join, last_leave, presence_ms, late_ms, late, attended,
+       camera_ms, microphone_ms, screen_ms, talk_ms, hand_raises, polls_answered, telephone
   FROM attendance
  WHERE room_id = $1 AND user_id = $2;
 

@@ -31,8 +31,9 @@ from actors.machines.events import (
     Started,
     Tick,
 )
-from actors.machines.room import Room, RoomRules, RoomState
+from actors.machines.room import Room
 from actors.machines.rows import AttendanceRow, Rows
+from actors.machines.state import RoomRules, RoomState
 from actors.machines.track import PLAYING, Sample, Segment
 from actors.machines.watch import WatchRules, WatchSession, WatchState
 

@@ -2,8 +2,9 @@
 
     python -m tests.machines.mutants [NAME ...]
 
-Each mutant (`mutants.toml`) is a textual replacement in one module of `actors/machines`, in a copy of the tree of which
-only the properties are run (no stories). The copy without a mistake must pass, and every other one must fail.
+Each mutant (`mutants.toml`, `conference_mutants.toml`) is a textual replacement in one module of `actors/machines`, in
+a copy of the tree of which only the properties beside its list are run (no stories). The copy without a mistake must
+pass, and every other one must fail.
 """
 
 from __future__ import annotations
@@ -31,12 +32,20 @@ class Mutant:
     module: str
     find: str
     put: str
+    properties: str
 
 
-NONE: Final = Mutant("(none)", "track", "", "")
+PROPERTIES: Final = {
+    "mutants.toml": "test_properties.py",
+    "conference_mutants.toml": "test_conference_properties.py",
+}
+
+NONE: Final = [Mutant("(none)", "track", "", "", properties) for properties in PROPERTIES.values()]
 
 MUTANTS: Final = [
-    Mutant(**fields) for fields in tomllib.loads((Path(__file__).parent / "mutants.toml").read_text())["mutant"]
+    Mutant(**fields, properties=properties)
+    for listed, properties in PROPERTIES.items()
+    for fields in tomllib.loads((Path(__file__).parent / listed).read_text())["mutant"]
 ]
 
 
@@ -54,7 +63,16 @@ def tried(mutant: Mutant) -> tuple[Mutant, list[str]]:
                 return mutant, ["(does not apply)"]
             source.write_text(text.replace(mutant.find, mutant.put))
         run = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/machines/test_properties.py"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-x",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                f"tests/machines/{mutant.properties}",
+            ],
             cwd=copy,
             env={**os.environ, **profile, "PYTHONPATH": copy},
             capture_output=True,
@@ -68,13 +86,15 @@ def tried(mutant: Mutant) -> tuple[Mutant, list[str]]:
 
 
 def main(names: list[str]) -> int:
-    chosen = [NONE, *(mutant for mutant in MUTANTS if not names or mutant.name in names)]
+    picked = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    tried_by = {mutant.properties for mutant in picked}
+    chosen = [*(none for none in NONE if none.properties in tried_by), *picked]
     wrong = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for mutant, failed in pool.map(tried, chosen):
-            right = not failed if mutant is NONE else bool(failed) and not failed[0].startswith("(")
+            right = not failed if mutant in NONE else bool(failed) and not failed[0].startswith("(")
             wrong += not right
-            verdict = ", ".join(failed) or ("passes" if mutant is NONE else "SURVIVES")
+            verdict = ", ".join(failed) or ("passes" if mutant in NONE else "SURVIVES")
             print(f"{mutant.name:60} {verdict}", flush=True)
     return wrong
 

@@ -14,7 +14,8 @@ import tests.machines.profiles  # noqa: F401 - loads the profile
 from actors.machines import ranges
 from actors.machines.effects import Acked, Refused
 from actors.machines.events import Event, Tick
-from actors.machines.room import Room, RoomState
+from actors.machines.room import Room
+from actors.machines.state import RoomState
 from actors.machines.track import PAUSED, PLAYING, Sample, Segment
 from actors.machines.watch import WatchSession, WatchState
 from tests.machines import histories, remarkable, spec

@@ -15,7 +15,8 @@ from actors.directory import Directory
 from actors.loader import Loader
 from actors.machines.effects import Effect, Failed
 from actors.machines.events import AnyEvent, Joined, Opened, RoomSampled, Sampled
-from actors.machines.room import Room, RoomState
+from actors.machines.room import Room
+from actors.machines.state import RoomState
 from actors.machines.track import PLAYING, Sample
 from actors.machines.watch import WatchSession, WatchState
 from actors.ports import ROOM
@@ -206,10 +207,16 @@ def state_of(machine: Any) -> Any:
     state = msgspec.msgpack.decode(packed, type=kind)
     if isinstance(state, RoomState):
         state.unwritten.clear()
+        state.gone.clear()
+        state.end = None
         for member in state.members.values():
             # How offline presence is cut into rows depends on what was written in between; its union does not.
             member.unwritten.clear()
             member.numbers = member.open_number = 0
+            for stay in member.stays.values():
+                stay.number, stay.dirty, stay.row_end = 0, False, -1
+            for lapse in member.lapses:
+                lapse.number, lapse.dirty, lapse.row_end = 0, False, -1
         for session_id, session in list(state.sessions.items()):
             session.track.closed.clear()
             if session.ended_at is not None:

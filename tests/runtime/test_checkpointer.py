@@ -95,7 +95,7 @@ async def test_a_failed_save_gives_everything_back(node: Node):
     rows = node.memory.rows
     assert rows.sessions.keys() == {session}
     assert rows.attendances.keys() == {("r1", "u1")}
-    assert rows.interactions.keys() == {("r1", "u1", "doubt", "d1")}
+    assert rows.interactions.keys() == {("r1", "u1", "doubt_asked", "d1")}
 
 
 async def test_a_failed_save_of_one_who_goes_on_keeps_the_older_batch(node: Node):

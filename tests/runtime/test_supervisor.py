@@ -200,7 +200,7 @@ async def test_a_rebuilt_actor_is_checkpointed(node: Node):
     node.faults.away = False
 
     await until(lambda: room.dirty_from is None, RULES.checkpoint_ms / 1000 * 3)
-    assert node.memory.rows.interactions.keys() == {("r1", "u1", "doubt", "d1")}
+    assert node.memory.rows.interactions.keys() == {("r1", "u1", "doubt_asked", "d1")}
     await passes(3)
     assert not node.memory.batches
 

@@ -12,6 +12,7 @@ import msgspec
 from actors.machines.events import Sampled
 from actors.machines.rows import (
     AttendanceRow,
+    EndRow,
     InteractionRow,
     PresenceRow,
     RoomRow,
@@ -74,12 +75,32 @@ def segment(session_id: str = "s1", number: int = 1, **changes: Any) -> SegmentR
 
 
 def presence(user_id: str = "u1", number: int = 1, **changes: Any) -> PresenceRow:
-    row = PresenceRow("r1", user_id, number, T0, T0 + 60_000, "websocket", "d1", open=False)
+    row = PresenceRow(
+        "r1", user_id, number, T0, T0 + 60_000, "plugnmeet", "d1", open=False, disconnect_reason="SIGNAL_CLOSE"
+    )
     return msgspec.structs.replace(row, **changes)
 
 
 def attendance(user_id: str = "u1", **changes: Any) -> AttendanceRow:
-    row = AttendanceRow("r1", user_id, NAME, "learner", T0, T0 + 60_000, 60_001, 1_500, late=False, attended=True)
+    row = AttendanceRow(
+        "r1",
+        user_id,
+        NAME,
+        "learner",
+        T0,
+        T0 + 60_000,
+        60_001,
+        1_500,
+        late=False,
+        attended=True,
+        camera_ms=50_001,
+        microphone_ms=50_002,
+        screen_ms=50_003,
+        talk_ms=50_004,
+        hand_raises=5,
+        polls_answered=6,
+        telephone=True,
+    )
     return msgspec.structs.replace(row, **changes)
 
 
@@ -100,3 +121,8 @@ def snapshot(key: str = "r1", version: int = 1, partition: int = 0, **changes: A
 
 def checkpoint(rows: Rows | None = None, **changes: Any) -> Checkpoint:
     return Checkpoint(snapshot(**changes), rows if rows is not None else Rows())
+
+
+def end(number: int = 1, **changes: Any) -> EndRow:
+    row = EndRow("r1", number, full=True, start_at=T0, end_at=T0 + 3_600_000, avg_watch_s=1234, product_id="p1")
+    return msgspec.structs.replace(row, **changes)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.support import rabbitmq as rabbit
 from tests.support.postgres import DEBIAN_15, Databases, embedded_programs, running
 from tests.support.stores import PostgresStore
 
@@ -58,3 +59,12 @@ async def postgres(databases: Databases) -> AsyncIterator[PostgresStore]:
     yield store
     await store.close()
     await databases.drop(store.dsn)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[rabbit.Broker]:
+    """A RabbitMQ of this run. Whoever stops it starts it again."""
+    if not rabbit.is_installed():
+        pytest.skip("needs RabbitMQ: apt-get install rabbitmq-server")
+    with rabbit.running() as broker:
+        yield broker

@@ -19,7 +19,9 @@ from storage.memory import (
     MemoryQuarantine,
     MemorySnapshots,
 )
+from storage.memory_outbox import MemoryOutbox
 from storage.memory_rows import MemoryReading, MemorySessions
+from storage.outbox import Outbox, PostgresOutbox
 from storage.postgres import Database
 from storage.quarantine import PostgresQuarantine
 from storage.reading import PostgresReading, Reading
@@ -41,6 +43,7 @@ class Node(msgspec.Struct, frozen=True):
     quarantine: QuarantineStore
     sessions: SessionReader
     reading: Reading
+    outbox: Outbox
 
 
 class Store(Protocol):
@@ -68,6 +71,7 @@ class MemoryStore:
             MemoryQuarantine(memory, kept=QUARANTINE_KEPT),
             MemorySessions(memory),
             MemoryReading(memory),
+            MemoryOutbox(memory.rows.outbox),
         )
 
     async def expire(self, partitions: Collection[int]) -> None:
@@ -134,4 +138,5 @@ def node(database: Database) -> Node:
         PostgresQuarantine(database, kept=QUARANTINE_KEPT),
         PostgresSessions(database),
         PostgresReading(database),
+        PostgresOutbox(database),
     )

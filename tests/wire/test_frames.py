@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from actors.machines.events import AnyEvent, RoomEvent, WatchEvent
-from actors.machines.room import Room, RoomRules, RoomState
+from actors.machines.room import Room
+from actors.machines.state import RoomRules, RoomState
 from actors.machines.watch import WatchRules, WatchSession
 from protocol.client_frames import ClientFrame
 from protocol.codec import JSON, MSGPACK, BadFrame, Codec, UnknownType

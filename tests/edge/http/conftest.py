@@ -14,7 +14,7 @@ from aiohttp import web
 
 from actors.clock import ServerClock
 from actors.counters import Counters
-from actors.machines.room import RoomRules
+from actors.machines.state import RoomRules
 from actors.system import ActorSystem, Rules, Stores
 from protocol.rest import ErrorEnvelope
 from server import config, theme
@@ -24,8 +24,11 @@ from server.desk import Desk
 from server.http.app import Services, build
 from server.metrics import EdgeCounters
 from server.ws.hub import Hub, Limits
+from storage.files import DirectoryFiles
 from storage.memory import Memory, MemoryJournal, MemoryLeases, MemoryQuarantine, MemorySnapshots
+from storage.memory_jobs import MemoryJobs
 from storage.memory_rows import MemoryReading, MemorySessions
+from storage.memory_webhooks import MemoryWebhooks
 
 DAY_S = 86_400
 SECRET = "a secret of the tests, thirty-two bytes or more"
@@ -66,6 +69,9 @@ class World:
         self.hub = Hub(self.clock, Limits(), self.verifier, self.edge.samples("websocket"))
         self.sessions = MemorySessions(memory)
         self.reading = MemoryReading(memory)
+        self.webhooks = MemoryWebhooks(memory)
+        self.jobs = MemoryJobs(memory)
+        self.files = DirectoryFiles(settings.data_dir / "recordings")
         stores = Stores(MemoryJournal(memory), MemorySnapshots(memory), MemoryLeases(memory), MemoryQuarantine(memory))
         self.system = ActorSystem(
             stores, rules, self.hub, clock=self.clock, address="test", sole_owner=True, counters=Counters()
@@ -80,6 +86,9 @@ class World:
             settings=settings,
             sessions=self.sessions,
             classes=self.reading,
+            webhooks=self.webhooks,
+            jobs=self.jobs,
+            files=self.files,
             theme=theme.load(),
             counters=self.edge,
             connections=lambda: len(self.hub.connections),

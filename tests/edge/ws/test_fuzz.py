@@ -28,7 +28,7 @@ from tests.support.node import DEADLINE_S, Node, until
 
 EXAMPLES = {"quick": 150, "mutants": 1_500, "thorough": 20_000}
 FUZZ = settings(
-    max_examples=EXAMPLES[os.environ.get("HYPOTHESIS_PROFILE", "quick")],
+    max_examples=EXAMPLES.get(os.environ.get("HYPOTHESIS_PROFILE", "quick"), EXAMPLES["quick"]),
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.machines.room import RoomRules
+from actors.machines.state import RoomRules
 from actors.system import Rules
 from tests.support.clients import BOTH, player
 from tests.support.node import Node, until

@@ -1,0 +1,1 @@
+"""RabbitMQ: events of other systems in, our own out."""
