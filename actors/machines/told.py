@@ -128,10 +128,12 @@ class Told:
     def resettle(self, now: int) -> list[Effect]:
         """Work out everything anew that sessions and the schedule decide."""
         sessions = self._sessions()
-        if sessions != self.sessions:
-            self.sessions.clear()
+        changed = {sid for sid, session in sessions.items() if self.sessions.get(sid) != session}
+        if changed:
             self.sessions.update(sessions)
-            self.settle_all(now)
+            for member in self._room.state.members.values():
+                if any(stay.sid in changed for stay in member.stays.values()):
+                    self._settle(member, now)
             self._room.changed(self.tracks.keys() & self._room.state.members.keys())
         return [JOURNAL, *self._cycle(now)]
 
