@@ -79,6 +79,12 @@ class RoomAnswer(msgspec.Struct, frozen=True):
     count: int
     peak: int
     attended: int
+    recording: bool
+    """The conference is being recorded now."""
+    streaming: bool
+    """It is being streamed to elsewhere (RTMP) now."""
+    recording_failure: str | None
+    """Why the latest recording that failed did."""
 
 
 class RoomsAnswer(msgspec.Struct, frozen=True):

@@ -135,6 +135,12 @@ class Conference(msgspec.Struct, array_like=True):
             for state in self.recordings.values()
         )
 
+    def failure(self) -> str | None:
+        """What went wrong with the latest recording that did."""
+        failed = [state for state in self.recordings.values() if state.failure is not None]
+        latest = max(failed, key=lambda state: max(state.started_at or 0, state.ended_at or 0), default=None)
+        return None if latest is None else latest.failure
+
     def user_of(self, base: str) -> str:
         """Whose presence an identity is."""
         return self.aliases.get(base, base)

@@ -87,6 +87,7 @@ class RoomFigures:
     def row(self, now: int | None = None) -> RoomRow:
         """The room's own row, with figures up to `now` or up to the latest evidence."""
         state = self.state
+        live = state.status == "live"
         return RoomRow(
             room_id=self.room_id,
             name=state.name,
@@ -101,6 +102,9 @@ class RoomFigures:
                 member.role in LEARNERS and self._counted(member, now) >= self.rules.attended_min_ms
                 for member in state.members.values()
             ),
+            recording=live and state.conference.active("recording"),
+            streaming=live and state.conference.active("rtmp"),
+            recording_failure=state.conference.failure(),
         )
 
     def mean_presence_s(self) -> int:

@@ -93,6 +93,10 @@ class RoomRow(msgspec.Struct, frozen=True):
     ended_at: int | None
     peak: int
     attended: int
+    recording: bool = False
+    streaming: bool = False
+    recording_failure: str | None = None
+    """Why a recording did not begin, or did not end well: the latest."""
 
 
 class InteractionRow(msgspec.Struct, frozen=True):

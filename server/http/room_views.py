@@ -39,6 +39,9 @@ def of_row(row: RoomRow, count: int = 0) -> RoomAnswer:
         count=count,
         peak=row.peak,
         attended=row.attended,
+        recording=row.recording,
+        streaming=row.streaming,
+        recording_failure=row.recording_failure,
     )
 
 

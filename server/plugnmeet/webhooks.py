@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 
 PATH: Final = "/webhooks/plugnmeet"
 HASH_TOKEN: Final = "Hash-Token"  # noqa: S105 - a header's name
-PATIENCE_S: Final = 5.0
-"""How long an event is tried: three attempts of the sender then bridge 18 s."""
+PATIENCE_S: Final = 2.0
+"""How long an event is tried: three attempts of the sender then bridge 9 s. A room in memory is told in any case."""
 PAUSE_S: Final = 0.2
 AWAY_MS: Final = 10_000
 """Storage that took nothing for so long will not take this in time either: one try."""

@@ -18,7 +18,11 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_waiting ON outbox (retry_at) WHERE retry_at IS NOT NULL;
 
-ALTER TABLE rooms ADD COLUMN ends_told integer NOT NULL DEFAULT 0 CHECK (ends_told >= 0);
+ALTER TABLE rooms
+    ADD COLUMN recording boolean NOT NULL DEFAULT false,
+    ADD COLUMN streaming boolean NOT NULL DEFAULT false,
+    ADD COLUMN recording_failure text,
+    ADD COLUMN ends_told integer NOT NULL DEFAULT 0 CHECK (ends_told >= 0);
 ALTER TABLE presence_intervals ADD COLUMN disconnect_reason text;
 ALTER TABLE attendance
     ADD COLUMN camera_ms bigint NOT NULL DEFAULT 0 CHECK (camera_ms >= 0),

@@ -1,6 +1,7 @@
 -- name: rooms_page
 -- A page of rooms by id, behind $2, in one state or in any.
-SELECT room_id, name, product_id, state, scheduled_start, scheduled_end, started_at, ended_at, peak, attended
+SELECT room_id, name, product_id, state, scheduled_start, scheduled_end, started_at, ended_at, peak, attended,
+       recording, streaming, recording_failure
   FROM rooms
  WHERE ($1::text IS NULL OR state = $1) AND room_id > $2
  ORDER BY room_id
@@ -8,7 +9,8 @@ SELECT room_id, name, product_id, state, scheduled_start, scheduled_end, started
 
 -- name: room
 -- By its key.
-SELECT room_id, name, product_id, state, scheduled_start, scheduled_end, started_at, ended_at, peak, attended
+SELECT room_id, name, product_id, state, scheduled_start, scheduled_end, started_at, ended_at, peak, attended,
+       recording, streaming, recording_failure
   FROM rooms
  WHERE room_id = $1;
 

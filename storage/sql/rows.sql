@@ -95,15 +95,20 @@ ON CONFLICT (room_id, user_id, kind, id) DO UPDATE
 -- name: save_rooms
 -- One row a class.
 INSERT INTO rooms AS t (
-    room_id, name, product_id, state, scheduled_start, scheduled_end, started_at, ended_at, peak, attended)
+    room_id, name, product_id, state, scheduled_start, scheduled_end, started_at, ended_at, peak, attended, recording,
+    streaming, recording_failure)
 SELECT * FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-    $8::timestamptz[], $9::integer[], $10::integer[])
+    $8::timestamptz[], $9::integer[], $10::integer[], $11::boolean[], $12::boolean[], $13::text[])
 ON CONFLICT (room_id) DO UPDATE
-   SET (name, product_id, state, scheduled_start, scheduled_end, started_at, ended_at, peak, attended) =
+   SET (name, product_id, state, scheduled_start, scheduled_end, started_at, ended_at, peak, attended, recording,
+        streaming, recording_failure) =
        (excluded.name, excluded.product_id, excluded.state, excluded.scheduled_start, excluded.scheduled_end,
-        excluded.started_at, excluded.ended_at, excluded.peak, excluded.attended)
- WHERE (t.name, t.product_id, t.state, t.scheduled_start, t.scheduled_end, t.started_at, t.ended_at, t.peak, t.attended)
+        excluded.started_at, excluded.ended_at, excluded.peak, excluded.attended, excluded.recording,
+        excluded.streaming, excluded.recording_failure)
+ WHERE (t.name, t.product_id, t.state, t.scheduled_start, t.scheduled_end, t.started_at, t.ended_at, t.peak, t.attended,
+        t.recording, t.streaming, t.recording_failure)
        IS DISTINCT FROM
        (excluded.name, excluded.product_id, excluded.state, excluded.scheduled_start, excluded.scheduled_end,
-        excluded.started_at, excluded.ended_at, excluded.peak, excluded.attended);
+        excluded.started_at, excluded.ended_at, excluded.peak, excluded.attended, excluded.recording,
+        excluded.streaming, excluded.recording_failure);

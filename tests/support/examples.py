@@ -106,6 +106,7 @@ def attendance(user_id: str = "u1", **changes: Any) -> AttendanceRow:
 
 def room(room_id: str = "r1", **changes: Any) -> RoomRow:
     row = RoomRow(room_id, "বীজগণিত ১", "p1", "live", T0, T0 + 3_600_000, T0 + 5, None, 12, 11)
+    row = msgspec.structs.replace(row, recording=True, streaming=False, recording_failure="কোনো রেকর্ডার নেই")
     return msgspec.structs.replace(row, **changes)
 
 

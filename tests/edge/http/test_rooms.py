@@ -54,6 +54,9 @@ async def test_a_room_from_its_time_table_to_its_end(world):
         "count": 0,
         "peak": 0,
         "attended": 0,
+        "recording": False,
+        "streaming": False,
+        "recording_failure": None,
     }
 
     started = await world.call("POST", "/api/v1/rooms/r1/start", staff=True)

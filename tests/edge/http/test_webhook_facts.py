@@ -267,3 +267,32 @@ class TestBreakouts:
 
         assert len(known) == 3
         assert await known.parent_of("s0", 0) == "r1"
+
+
+# -- recordings of a running class --------------------------------------------------------------------------------
+
+
+async def test_a_running_recording_and_a_stream_are_shown_and_so_is_why_one_failed(hooked: World):
+    async def shown() -> tuple[bool, bool, str | None]:
+        room = (await hooked.call("GET", "/api/v1/rooms/room01", staff=True)).json
+        return room["recording"], room["streaming"], room["recording_failure"]
+
+    await taken(hooked, sample("02"))
+    assert await shown() == (False, False, None)
+    await taken(hooked, sample("08"))
+    await taken(hooked, sample("08", event="start_rtmp", id="r1", recording_info__record_id="rtmp-1"))
+    assert await shown() == (True, True, None)
+    await taken(hooked, sample("09"))
+    failed = {"record_id": "second", "recorder_msg": "no recorder is free"}
+    await taken(hooked, sample("08", id="r2", recording_info=failed))
+    assert await shown() == (False, True, "no recorder is free")
+    await taken(hooked, sample("16"))
+    assert await shown() == (False, False, "no recorder is free")
+
+
+async def test_the_end_of_a_recording_may_come_before_its_start(hooked: World):
+    await taken(hooked, sample("02"))
+    await taken(hooked, sample("09"))
+    await taken(hooked, sample("08"))
+
+    assert (await hooked.call("GET", "/api/v1/rooms/room01", staff=True)).json["recording"] is False
