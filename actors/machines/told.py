@@ -21,13 +21,12 @@ from actors.machines.conference import (
     HIDDEN_MAX,
     RECORDINGS_MAX,
     TRACKS_MAX,
-    YOUNG_MS,
     Conference,
     ConferenceSession,
     DeviceTrack,
     RecordingState,
 )
-from actors.machines.effects import JOURNAL, Corrected, Effect, Unplaced
+from actors.machines.effects import JOURNAL, Effect, Unplaced
 from actors.machines.events import (
     Analysed,
     Event,
@@ -35,11 +34,11 @@ from actors.machines.events import (
     ParticipantLeft,
     Polled,
     RecordingTold,
-    Seen,
     SessionTold,
     TrackTold,
     Witnessed,
 )
+from actors.machines.polls import Polls
 from actors.machines.presence import Member
 from actors.machines.state import BY_CONFERENCE, BY_IDLENESS, RoomState
 from actors.machines.stays import Stay, base_identity, supersede
@@ -91,7 +90,7 @@ class Told:
             ParticipantLeft: self._participant_left,
             TrackTold: self._track_told,
             RecordingTold: self._recording_told,
-            Polled: self._polled,
+            Polled: Polls(room, self).polled,
             Analysed: self._analysed,
             Witnessed: self._witnessed,
         }
@@ -115,9 +114,9 @@ class Told:
         state = self._room.state
         if state.name is None and event.title and not session.breakout:
             state.name = event.title
-        return self._follow(session, now)
+        return self.follow(session, now)
 
-    def _follow(self, session: ConferenceSession, now: int) -> list[Effect]:
+    def follow(self, session: ConferenceSession, now: int) -> list[Effect]:
         """What a change of `session` means for stays and for the room."""
         effects = self.resettle(now)
         state = self._room.state
@@ -133,7 +132,7 @@ class Told:
             self.sessions.update(sessions)
             for member in self._room.state.members.values():
                 if any(stay.sid in changed for stay in member.stays.values()):
-                    self._settle(member, now)
+                    self.settle(member, now)
             self._room.changed(self.tracks.keys() & self._room.state.members.keys())
         return [JOURNAL, *self._cycle(now)]
 
@@ -141,7 +140,7 @@ class Told:
         """Every stay anew: sessions, the schedule or the room's own state changed."""
         for member in self._room.state.members.values():
             if member.stays:
-                self._settle(member, now)
+                self.settle(member, now)
 
     def _sessions(self) -> dict[str, tuple[bool, int | None]]:
         state = self._room.state
@@ -201,16 +200,16 @@ class Told:
             return [Unplaced()]
         session.touch(event.told_at)
         if self._is_hidden(event, now):
-            return self._follow(session, now)
+            return self.follow(session, now)
         session.start(event.at)
         member, stay = self._stay(event, event.at)
         if stay is None:
-            return self._follow(session, now)
+            return self.follow(session, now)
         member.begin(stay, event.at)
         stay.seen_at = max(stay.seen_at, event.at)
         stay.telephone = stay.telephone or event.telephone
-        self._settle(member, now)
-        return self._follow(session, now)
+        self.settle(member, now)
+        return self.follow(session, now)
 
     def _participant_left(self, event: ParticipantLeft, now: int) -> list[Effect]:
         conference = self._conference
@@ -218,20 +217,20 @@ class Told:
         if session is None:
             return [Unplaced()]
         if self._is_hidden(event, now):
-            return self._follow(session, now)
+            return self.follow(session, now)
         joined_at = event.at if event.joined_at is None else min(event.joined_at, event.at)
         session.touch(joined_at)
         if event.joined_at is not None:
             session.start(joined_at)
         member, stay = self._stay(event, joined_at)
         if stay is None:
-            return self._follow(session, now)
+            return self.follow(session, now)
         if stay.left_at is None or event.at < stay.left_at:
             stay.left_at, stay.reason, stay.dirty = event.at, event.reason, True
         member.begin(stay, None if event.joined_at is None else joined_at)
         stay.telephone = stay.telephone or event.telephone
-        self._settle(member, now)
-        return self._follow(session, now)
+        self.settle(member, now)
+        return self.follow(session, now)
 
     def _is_hidden(self, event: ParticipantJoined | ParticipantLeft, now: int) -> bool:
         hidden = self._conference.hidden
@@ -256,16 +255,16 @@ class Told:
 
         self._room.around(member, drop, now)
         # Another stay may have been taken for the one before it.
-        self._settle(member, now)
+        self.settle(member, now)
         if not member.stays and not member.matters:
             self._room.forget(member, now)
 
     def _stay(self, event: ParticipantJoined | ParticipantLeft, joined_at: int) -> tuple[Member, Stay | None]:
-        return self._stay_of(
+        return self.stay_of(
             event.sid, event.participant_sid, event.identity, joined_at, event.name, moderator=event.moderator
         )
 
-    def _stay_of(
+    def stay_of(
         self, sid: str, participant_sid: str, identity: str, joined_at: int, name: str | None, *, moderator: bool
     ) -> tuple[Member, Stay | None]:
         conference, state = self._conference, self._room.state
@@ -285,7 +284,7 @@ class Told:
             stay.seen_at = max([stay.seen_at, *own])
         return member, stay
 
-    def _settle(self, member: Member, now: int) -> None:
+    def settle(self, member: Member, now: int) -> None:
         """Work the member's stays out anew, and whether they are present."""
         state = self._room.state
         stays = list(member.stays.values())
@@ -311,7 +310,7 @@ class Told:
         track = conference.tracks.get(event.track_sid)
         if track is None:
             if len(conference.tracks) >= TRACKS_MAX:
-                return self._follow(session, now)
+                return self.follow(session, now)
             track = DeviceTrack(event.sid, event.participant_sid, event.identity, event.device)
             conference.tracks[event.track_sid] = track
             self._index(track)
@@ -328,10 +327,10 @@ class Told:
             if event.at > stay.seen_at:
                 stay.seen_at, stay.dirty = event.at, True
                 if stay.missed_at is not None:
-                    self._settle(member, now)
+                    self.settle(member, now)
         user_id = conference.user_of(base_identity(event.identity))
         self._room.changed({owner or user_id, user_id} & self._room.state.members.keys())
-        return self._follow(session, now)
+        return self.follow(session, now)
 
     def _index(self, track: DeviceTrack) -> None:
         conference = self._conference
@@ -346,14 +345,14 @@ class Told:
             return [Unplaced()]
         if recording is None:
             if len(conference.recordings) >= RECORDINGS_MAX:
-                return self._follow(session, now)
+                return self.follow(session, now)
             recording = conference.recordings[event.record_id] = RecordingState(event.kind)
         if event.started:
             recording.started_at = _earliest(recording.started_at, event.at)
         else:
             recording.ended_at = _earliest(recording.ended_at, event.at)
         recording.failure = event.failure or recording.failure
-        return self._follow(session, now)
+        return self.follow(session, now)
 
     def _analysed(self, event: Analysed, now: int) -> list[Effect]:
         conference = self._conference
@@ -384,113 +383,6 @@ class Told:
             if state.started_at is not None:
                 return [JOURNAL, *self._room.go_live(state.started_at)]
         return [JOURNAL]
-
-    # -- repair -------------------------------------------------------------------------------------------------------
-
-    def _polled(self, event: Polled, now: int) -> list[Effect]:
-        if not event.active:
-            return self._polled_inactive(event, now)
-        conference = self._conference
-        conference.inactive_since = None
-        session = conference.session(event.sid, event.at)
-        if session is None:
-            return [Unplaced()]
-        session.absent_at = None
-        found = 0
-        here = {each.participant_sid for each in event.seen}
-        touched: set[str] = set()
-        for seen in event.seen:
-            found += self._seen(event, session, seen, touched, now)
-        for owner, member in self._room.state.members.items():
-            for participant_sid, stay in member.stays.items():
-                if stay.sid == event.sid and participant_sid not in here:
-                    found += self._missed(stay, event.at)
-                    touched.add(owner)
-        for owner in touched:
-            self._settle(self._room.state.members[owner], now)
-        self._room.changed(touched)
-        effects = self._follow(session, now)
-        return [*effects, Corrected(found)] if found else effects
-
-    def _seen(self, event: Polled, session: ConferenceSession, seen: Seen, touched: set[str], now: int) -> int:
-        """One participant of the list; returns how many things had not been told."""
-        conference = self._conference
-        if seen.participant_sid in conference.hidden:
-            return 0
-        if seen.user_id is not None:
-            self._alias(base_identity(seen.identity), seen.user_id, now)
-        owner = conference.owners.get(seen.participant_sid)
-        known = owner is not None
-        if not known and seen.joined_at > event.at - YOUNG_MS:
-            return 0
-        member, stay = self._stay_of(
-            event.sid, seen.participant_sid, seen.identity, seen.joined_at, seen.name, moderator=seen.moderator
-        )
-        if stay is None:
-            return 0
-        member.begin(stay, seen.joined_at)
-        session.start(stay.joined_at)
-        session.touch(seen.joined_at)
-        missed = stay.missed and stay.left_at is None
-        if event.at > stay.seen_at:
-            stay.seen_at, stay.dirty = event.at, True
-        stay.telephone = stay.telephone or seen.telephone
-        touched.add(member.user_id)
-        return 1 if missed or not known else 0
-
-    def _missed(self, stay: Stay, at: int) -> bool:
-        """A participant who is open here is not on the list: closed where they were seen last."""
-        if stay.joined_at > at - YOUNG_MS or stay.seen_at >= at:
-            return False
-        stay.missed_at = at if stay.missed_at is None else max(stay.missed_at, at)
-        return stay.end is None
-
-    def _polled_inactive(self, event: Polled, now: int) -> list[Effect]:
-        conference, state = self._conference, self._room.state
-        counted = conference.counted(state.scheduled_start, state.scheduled_end)
-        if not counted or self.sessions[counted[-1][0]][1] is not None:
-            return []
-        session = counted[-1][1]
-        if conference.inactive_since is None or (session.started_at or 0) > conference.inactive_since:
-            conference.inactive_since = event.at
-            return [JOURNAL]
-        session.absent_at = max(conference.inactive_since, session.started_at or 0)
-        conference.inactive_since = None
-        return [*self._follow(session, now), Corrected(1)]
-
-    def _alias(self, base: str, user_id: str, now: int) -> None:
-        """An identity turns out to be a user's: what is stored under it is theirs (reading 13)."""
-        conference, room = self._conference, self._room
-        if base == user_id or conference.aliases.get(base) == user_id:
-            return
-        conference.aliases[base] = user_id
-        self.tracks.setdefault(user_id, []).extend(self.tracks.pop(base, []))
-        former = room.state.members.get(base)
-        if former is None:
-            return
-        member = room.state.members.get(user_id) or room.member(user_id, former.role, former.name)
-        member.name = member.name or former.name
-        moved = {key: stay for key, stay in former.stays.items() if base_identity(stay.identity) == base}
-
-        def give() -> None:
-            for key, stay in moved.items():
-                del former.stays[key]
-                former.empty_row(stay)
-
-        def take() -> None:
-            for key, stay in moved.items():
-                member.take_stay(key, stay)
-                conference.owners[key] = user_id
-            member.talk_ms += former.talk_ms
-            member.hand_raises += former.hand_raises
-            member.polls_answered += former.polls_answered
-            former.talk_ms = former.hand_raises = former.polls_answered = 0
-
-        room.around(former, give, now)
-        room.around(member, take, now)
-        room.changed([base, user_id])
-        if not former.stays and not former.matters:
-            room.forget(former, now)
 
 
 def _earliest(known: int | None, at: int) -> int:

@@ -14,7 +14,7 @@ import msgspec
 
 from load_tests.simulate import truth
 from load_tests.simulate.record import Class, Learner, Told, Track
-from protocol.rest import ClassDetailsAnswer, SegmentAnswer, SessionAnswer
+from protocol.rest import ClassDetailsAnswer, SegmentAnswer, SessionAnswer, StudyLogAnswer
 
 WALL_BORDER_S: Final = 0.25
 """Either end of a segment: the clock's offset is the least delay seen, and a busy machine delays the first messages."""
@@ -145,7 +145,8 @@ class Comparison:
                 say.check("completed", answer.completed == (share > COMPLETED_SHARE), share, answer.completed)
         self._segments(say, pieces, answer.segments)
 
-    def _segments(self, say: _Sayer, pieces: list[truth.Segment], answers: list[SegmentAnswer]) -> None:
+    def _segments(self, say: _Sayer, told: list[truth.Segment], answered: list[SegmentAnswer]) -> None:
+        pieces, answers = truth.joined(told), _joined(answered)
         say.check("segments", len(pieces) == len(answers), _shown(pieces), _answered(answers))
         if len(pieces) != len(answers):
             return
@@ -186,8 +187,9 @@ class Comparison:
         absent = length - present
         say.check("total_absence_duration", figures.total_absence_duration == absent, absent, figures)
         self._lateness(say, learner, known, answer)
-        wanted = Counter((one.playhead_start // 1000, one.playhead_end // 1000) for one in known.room_segments)
-        logs = Counter((log.playhead_start_at, log.playhead_end_at) for log in answer.class_details.study_logs)
+        room_pieces = truth.joined(known.room_segments)
+        wanted = Counter((one.playhead_start // 1000, one.playhead_end // 1000) for one in room_pieces)
+        logs = Counter(_stretches(answer.class_details.study_logs))
         say.check("study_logs", wanted == logs, sorted(wanted.elements()), sorted(logs.elements()))
         return say.found
 
@@ -286,3 +288,41 @@ def _shown(pieces: list[truth.Segment]) -> str:
 
 def _answered(pieces: list[SegmentAnswer]) -> str:
     return f"{len(pieces)}: " + " ".join(f"[{one.playhead_start_at:.3f} {one.playhead_end_at:.3f}]" for one in pieces)
+
+
+def _joined(answers: list[SegmentAnswer]) -> list[SegmentAnswer]:
+    """The end of a class closes a segment; samples that came later go on behind it: two pieces of one stretch."""
+    found: list[SegmentAnswer] = []
+    for one in answers:
+        last = found[-1] if found else None
+        here = (one.start_timestamp, one.playhead_start_at)
+        if last is None or (last.end_timestamp, last.playhead_end_at) != here:
+            found.append(one)
+            continue
+        walls = [seconds_of(each.end_timestamp) - seconds_of(each.start_timestamp) for each in (last, one)]
+        whole = sum(walls) or 1.0
+        found[-1] = msgspec.structs.replace(
+            last,
+            end_timestamp=one.end_timestamp,
+            playhead_end_at=one.playhead_end_at,
+            duration=last.duration + one.duration,
+            rate=(last.rate * walls[0] + one.rate * walls[1]) / whole,
+            visible_share=(last.visible_share * walls[0] + one.visible_share * walls[1]) / whole,
+            verified=last.verified and one.verified,
+        )
+    return found
+
+
+def _stretches(logs: list[StudyLogAnswer]) -> list[tuple[int, int]]:
+    """The playheads of study logs, joined in the same way; a learner's devices may lie between one another."""
+    ends: dict[tuple[str, int], int] = {}
+    found: list[tuple[int, int]] = []
+    for log in logs:
+        place = ends.pop((log.start_timestamp, log.playhead_start_at), None)
+        if place is None:
+            found.append((log.playhead_start_at, log.playhead_end_at))
+            place = len(found) - 1
+        else:
+            found[place] = (found[place][0], log.playhead_end_at)
+        ends[log.end_timestamp, log.playhead_end_at] = place
+    return found

@@ -91,6 +91,25 @@ def segments(samples: list[Told], interval_s: float) -> list[Segment]:
     return [one for one in found if one.played >= SEGMENT_MIN_MS]
 
 
+def joined(pieces: list[Segment]) -> list[Segment]:
+    """Pieces that touch, in time and in the media, are one stretch."""
+    found: list[Segment] = []
+    for one in pieces:
+        last = found[-1] if found else None
+        if last is None or (last.end, last.playhead_end) != (one.start, one.playhead_start):
+            found.append(one)
+            continue
+        found[-1] = msgspec.structs.replace(
+            last,
+            end=one.end,
+            playhead_end=one.playhead_end,
+            rates=last.rates | one.rates,
+            seen_ms=last.seen_ms + one.seen_ms,
+            steady=last.steady and one.steady,
+        )
+    return found
+
+
 def is_continuous(before: Told, after: Told, interval_s: float) -> bool:
     """Whether what lies between two neighbours was played."""
     wall = (after.at - before.at) / 1000

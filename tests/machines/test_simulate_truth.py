@@ -361,3 +361,14 @@ def test_a_seek_is_far_enough_to_be_a_jump_or_is_none(by):
     head.turn(0, state="playing")
     head.jump(2_000, by)
     assert head.position_ms(2_000) == 2_000 or abs(head.position_ms(2_000) - 2_000) >= JUMP_MIN_MS
+
+
+def test_two_pieces_of_one_stretch_are_one_in_the_comparison():
+    one = truth.Segment(0, 10_000, 5_000, 15_000, {1.0}, 10_000)
+    two = truth.Segment(10_000, 12_000, 15_000, 17_000, {1.5}, 0)
+    apart = truth.Segment(12_000, 13_000, 18_000, 19_000)
+
+    whole, rest = truth.joined([one, two, apart])
+
+    assert (whole.start, whole.end, whole.playhead_start, whole.playhead_end) == (0, 12_000, 5_000, 17_000)
+    assert (whole.rates, whole.seen_ms, rest) == ({1.0, 1.5}, 10_000, apart)
