@@ -291,10 +291,10 @@ async def test_a_store_of_files_that_is_away_does_not_cost_the_download(shop: Wo
     job_id = await shop.told("r-1", file := File(2 * MB))
 
     async with shop.life():
-        for _ in range(2):
-            await until(lambda: shop.job(job_id).state == "pending" and shop.job(job_id).reason == "the bucket is away")
+        for attempt in (1, 2):
+            await until(lambda least=attempt: _waits_after(shop, job_id, least))  # type: ignore[misc]
+            assert shop.job(job_id).reason == "the bucket is away"
             shop.ahead_s += 300
-            await until(lambda: shop.job(job_id).state != "pending")
         await shop.until_state(job_id, "ready")
 
     shop.assert_kept(job_id, file)
@@ -316,7 +316,8 @@ async def test_a_database_that_is_away_at_the_end_costs_nothing(shop: Workshop, 
         await shop.until_state(job_id, "ready")
 
     shop.assert_kept(job_id, file)
-    assert shop.stand_in.asked["/download/recording"] == 1
+    # The claim may be lost before the last byte came: then the next attempt goes on there.
+    assert shop.stand_in.sent < file.size + MB
 
 
 async def test_a_claim_that_is_lost_ends_the_work(shop: Workshop):
