@@ -81,7 +81,8 @@ async def until_rows(url: str, **wanted: int) -> dict[str, int]:
     try:
         async with asyncio.timeout(30):
             while not wanted.items() <= found.items():
-                found = dict(await connection.fetchrow(ROWS))
+                row = await connection.fetchrow(ROWS)
+                found = {} if row is None else dict(row)
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"wanted {wanted}, found {found}") from None
