@@ -160,6 +160,11 @@ class Checkpointer:
             self._oldest.popleft()
         return self._committer.number if not self._committer.backlog else 0
 
+    @property
+    def trimmed_below(self) -> int:
+        """Batches below this number are gone from the journal; 0 while it may hold those of former owners."""
+        return self._trimmed_below if self._may_trim else 0
+
     # -- writing ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

@@ -12,12 +12,17 @@ from typing import Final
 
 from actors.actor import Actor, Status
 from actors.loader import Loader
+from actors.loads import Loads
 from actors.machines.presence import HTTP
 from actors.machines.room import Room
 from actors.ports import ROOM, Kind, SnapshotStore
 from protocol import ids
 
-LOADS_MAX: Final = 32
+SIMPLE: Final = "simple"
+"""The door of `POST /api/v1/videos/engagement/heartbeat`."""
+
+Watcher = tuple[str, str, str]
+"""A learner and a content: (user, kind, content)."""
 
 
 class NotOwned(Exception):
@@ -29,7 +34,6 @@ class Directory:
 
     def __init__(self, loader: Loader, store: SnapshotStore, partitions: int) -> None:
         self._loader = loader
-        self._store = store
         self._partitions = partitions
         self.owned: dict[int, int] = {}
         """Partition -> epoch, of those whose actors may run here."""
@@ -37,8 +41,11 @@ class Directory:
         self.watches: dict[str, Actor] = {}
         self.keyed: dict[tuple[str, str, str, str], str] = {}
         """(user, kind, content, device) -> session, of running sessions that began over HTTP (reading 4)."""
+        self.simple: dict[Watcher, str] = {}
+        """Watcher -> session, of running sessions that began at the simple door: one each."""
+        self._watching: dict[Watcher, list[str]] = {}
         self._loading: dict[tuple[Kind, str], asyncio.Task[Actor | None]] = {}
-        self._gate = asyncio.Semaphore(LOADS_MAX)
+        self._loads = Loads(store)
 
     def partition(self, kind: Kind, key: str) -> int:
         """The partition that an actor lives in. Raises `NotOwned` where a session id has a foreign form."""
@@ -66,6 +73,26 @@ class Directory:
         # Ids rise with time: of several the newest is meant (reading 4).
         if key is not None and not actor.watch.ended and self.keyed.get(key, "") < actor.key:
             self.keyed[key] = actor.key
+        watcher = _watcher(actor)
+        if watcher is not None:
+            self.note(watcher, actor)
+            if _is_simple(actor) and not actor.watch.ended and self.simple.get(watcher, "") < actor.key:
+                self.simple[watcher] = actor.key
+
+    def note(self, watcher: Watcher, actor: Actor) -> None:
+        """This new session is the watcher's; one that has a state says so itself."""
+        self._watching.setdefault(watcher, []).append(actor.key)
+
+    def forget_watcher(self, user_id: str) -> None:
+        """No new heartbeat finds this learner's sessions: the next one begins another."""
+        for known in (self.simple, self._watching):
+            for watcher in [watcher for watcher in known if watcher[0] == user_id]:
+                del known[watcher]
+
+    def sessions_of(self, watcher: Watcher) -> list[Actor]:
+        """The watcher's sessions in memory, by any door; those that are over too, until they are written."""
+        keys = self._watching.get(watcher, ())
+        return [actor for actor in map(self.watches.get, keys) if actor is not None]
 
     def drop(self, actor: Actor) -> None:
         """Forget it; it must have nothing left to write."""
@@ -74,6 +101,18 @@ class Directory:
         key = _http_key(actor)
         if key is not None and self.keyed.get(key) == actor.key:
             del self.keyed[key]
+        watcher = _watcher(actor)
+        if watcher is not None:
+            self._forget(watcher, actor)
+
+    def _forget(self, watcher: Watcher, actor: Actor) -> None:
+        if self.simple.get(watcher) == actor.key:
+            del self.simple[watcher]
+        left = [key for key in self._watching.get(watcher, ()) if key != actor.key and key in self.watches]
+        if left:
+            self._watching[watcher] = left
+        else:
+            self._watching.pop(watcher, None)
 
     def of_partitions(self, partitions: frozenset[int]) -> list[Actor]:
         """All actors in memory of these."""
@@ -117,12 +156,10 @@ class Directory:
             raise NotOwned(partition)
 
     async def _load(self, kind: Kind, key: str, partition: int, epoch: int) -> Actor | None:
-        async with self._gate:
-            found = await self._store.load(kind, [key])
+        snapshot = await self._loads.load(kind, key)
         existing = self.find(kind, key)
         if existing is not None:
             return existing
-        snapshot = found.get(key)
         if snapshot is None:
             return None
         self._check_still(partition, epoch)
@@ -133,8 +170,7 @@ class Directory:
     async def peek(self, room_id: str) -> Room | None:
         """A room's machine out of its snapshot, for reading: no actor is made of it, and no incarnation begins."""
         partition = self.check(self.partition(ROOM, room_id))
-        async with self._gate:
-            snapshot = (await self._store.load(ROOM, [room_id])).get(room_id)
+        snapshot = await self._loads.load(ROOM, room_id)
         known = self.find(ROOM, room_id)
         if known is not None:
             return known.room
@@ -157,3 +193,15 @@ def _http_key(actor: Actor) -> tuple[str, str, str, str] | None:
     if state is None or state.door != HTTP:
         return None
     return state.user_id, state.kind, state.content_id, state.device_id
+
+
+def _watcher(actor: Actor) -> Watcher | None:
+    if actor.kind == ROOM:
+        return None
+    state = actor.watch.state
+    return None if state is None else (state.user_id, state.kind, state.content_id)
+
+
+def _is_simple(actor: Actor) -> bool:
+    state = actor.watch.state
+    return state is not None and state.door == SIMPLE

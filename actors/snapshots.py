@@ -39,7 +39,8 @@ def _pack(data: bytes) -> bytes:
     return ZSTD + zstandard.ZstdCompressor(level=1).compress(data)
 
 
-def _unpack(body: bytes) -> bytes:
+def unpacked(body: bytes) -> bytes:
+    """The msgpack of a snapshot's body. Raises `StoreRefused`, `zstandard.ZstdError`."""
     if body[:1] == PLAIN:
         return body[1:]
     if body[:1] == ZSTD:
@@ -51,7 +52,7 @@ def _unpack(body: bytes) -> bytes:
 def room_state(body: bytes) -> RoomState:
     """A room's state out of its snapshot. Raises `StoreRefused` for one that this version cannot read."""
     try:
-        return _decode_room(_unpack(body))
+        return _decode_room(unpacked(body))
     except (msgspec.MsgspecError, zstandard.ZstdError) as error:
         raise StoreRefused(f"a room's snapshot cannot be read: {error}") from error
 
@@ -59,7 +60,7 @@ def room_state(body: bytes) -> RoomState:
 def watch_state(body: bytes) -> WatchState:
     """A watch session's state out of its snapshot. Raises as `room_state` does."""
     try:
-        return _decode_watch(_unpack(body))
+        return _decode_watch(unpacked(body))
     except (msgspec.MsgspecError, zstandard.ZstdError) as error:
         raise StoreRefused(f"a session's snapshot cannot be read: {error}") from error
 

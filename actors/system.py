@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -48,6 +49,8 @@ RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 2.0
 HOUSEKEEPING_S: Final = 1.0
 SWEEP_EVERY: Final = 10
+LET_GO: Final = 1
+"""As the time of an actor's last mail: nobody waits for it to be idle for long."""
 STRETCH: Final = 0.25
 """Share of the journal's bound that waits, from which on players are asked for half as many heartbeats."""
 STRETCH_MORE: Final = 0.5
@@ -332,7 +335,20 @@ class ActorSystem:
             actor = await self.directory.open(ROOM, room_id, create=create)
         if actor is not None:
             self._incarnate(actor)
+            if actor.last_mail_at == LET_GO:
+                # Somebody wants it after all, and may write soon.
+                actor.last_mail_at = 0
         return actor
+
+    def let_go(self, actors: Iterable[Actor]) -> None:
+        """These came into memory only to be told something: they are written now, and then put away.
+
+        Thousands of them at a time are not to wait for their checkpoint and their idle time in memory.
+        """
+        now = self.clock.now()
+        for actor in actors:
+            actor.last_mail_at = LET_GO
+            self.checkpointer.hasten(actor, now)
 
     def _incarnate(self, actor: Actor) -> None:
         """Before any other mail of a room that came to life, whoever finds it first."""
@@ -367,7 +383,12 @@ class ActorSystem:
     def _clean(self, actor: Actor) -> None:
         """A checkpoint left nothing to write; a session that is over has no more to do."""
         if actor.kind != ROOM and actor.idle:
-            self.directory.drop(actor)
+            self._put_away(actor)
+
+    def _put_away(self, actor: Actor) -> None:
+        """An idle actor leaves memory at once: a full collection, which would find its circles, comes very rarely."""
+        self.directory.drop(actor)
+        actor.machine.part()
 
     # -- housekeeping -------------------------------------------------------------------------------------------------
 
@@ -393,7 +414,7 @@ class ActorSystem:
         idle: list[Actor] = [actor for actor in self.directory if actor.idle and actor.last_mail_at < before]
         for actor in idle:
             if actor.last_mail_at:
-                self.directory.drop(actor)
+                self._put_away(actor)
             else:
                 # Just loaded: whoever asked for it has not written yet.
                 actor.last_mail_at = now

@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,21 @@ from load_tests.events import events
 from load_tests.plugnmeet import classes
 from load_tests.step import step
 from load_tests.webhooks import webhooks
+from load_tests.year import dashboards, history
 
 RESULTS = Path(__file__).parent / "results"
+SCENARIOS = ["heartbeats", "http", "video", "idle", "step", "webhooks", "events", "plugnmeet"]
 NOT_KEPT = frozenset({"scenario", "name", "amqp", "token", "key"})
 """Options that say nothing of what was measured, or are secrets."""
 
 
+OWN_OPTIONS: dict[str, Callable[[Sequence[str]], int]] = {"history": history.main, "dashboards": dashboards.main}
+"""Commands that take other options, and write elsewhere."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m load_tests", description=__doc__)
-    parser.add_argument("scenario", choices=["heartbeats", "http", "idle", "step", "webhooks", "events", "plugnmeet"])
+    parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=15_000.0, help="heartbeats, requests or events a second in all")
     parser.add_argument("--seconds", type=float, default=10.0)
@@ -48,6 +54,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     ask: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
         "heartbeats": lambda ask: uvloop.run(scenarios.heartbeats(ask.connections, ask.rate, ask.seconds, ask.what)),
         "http": lambda ask: uvloop.run(scenarios.http(ask.connections, ask.rate, ask.seconds, ask.samples)),
+        "video": lambda ask: uvloop.run(scenarios.video(ask.connections, ask.rate, ask.seconds)),
         "idle": lambda ask: uvloop.run(scenarios.idle(ask.connections)),
         "step": lambda ask: step(ask.steps),
         "webhooks": lambda ask: uvloop.run(webhooks(ask.rooms, ask.rate, ask.seconds)),
@@ -76,6 +83,9 @@ def _commit() -> str:
 
 def main() -> int:
     """Run one scenario."""
+    own = OWN_OPTIONS.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    if own is not None:
+        return own(sys.argv[2:])
     options = _parser().parse_args()
     figures = _measure(options)
     result = {

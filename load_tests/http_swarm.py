@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, cast
 
 import msgspec
@@ -63,7 +64,6 @@ class HttpPlayer(asyncio.Protocol):
 
     def post(self, samples: int, step_ms: int) -> None:
         """One request of so many samples, evenly spread over the time since the last."""
-        assert self._transport is not None
         now_ms = int(time.time() * 1000)
         batch: list[dict[str, object]] = []
         for place in range(samples):
@@ -80,14 +80,21 @@ class HttpPlayer(asyncio.Protocol):
                 "samples": batch,
             }
         )
+        self.send(b"/api/v1/heartbeats", body)
+
+    def send(self, path: bytes, body: bytes) -> None:
+        """Post a body of JSON."""
+        assert self._transport is not None
         self._sent.append(time.perf_counter())
         self._transport.write(
-            b"POST /api/v1/heartbeats HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-            b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s" % (self._token.encode(), len(body), body)
+            b"POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s" % (path, self._token.encode(), len(body), body)
         )
 
 
-async def post_steadily(players: list[HttpPlayer], rate: float, seconds: float, samples: int) -> tuple[int, int, int]:
+async def post_steadily(
+    players: Sequence[HttpPlayer], rate: float, seconds: float, samples: int
+) -> tuple[int, int, int]:
     """Send `rate` requests a second in all; returns (sent, answered, refused) once all answers are in."""
     step_ms = max(1, round(len(players) / rate * 1000))
     answered = sum(player.answered for player in players)

@@ -13,6 +13,7 @@ import msgspec
 from load_tests.bench_server import BenchServer, Cpu, bench_server
 from load_tests.http_swarm import HttpPlayer, post_steadily
 from load_tests.swarm import Player, beat_steadily, gather_players, until_acked
+from load_tests.video_swarm import VideoPlayer
 
 Figures = dict[str, Any]
 ROOM_SIZE: Final = 40
@@ -113,20 +114,29 @@ async def idle(connections: int) -> Figures:
 
 async def http(connections: int, rate: float, seconds: float, samples: int) -> Figures:
     """`POST /api/v1/heartbeats`, `samples` a request, durable before the answer."""
+    return await _posts(HttpPlayer, connections, rate, seconds, samples)
+
+
+async def video(connections: int, rate: float, seconds: float) -> Figures:
+    """The simple video heartbeat: one sample a request, durable before the answer."""
+    return await _posts(VideoPlayer, connections, rate, seconds, 1)
+
+
+async def _posts(player: type[HttpPlayer], connections: int, rate: float, seconds: float, samples: int) -> Figures:
     with bench_server(**OPEN_LIMITS) as server:
         pinned = server.pin()
         tokens = server.tokens(connections)
-        players = [HttpPlayer(server.port, token, index) for index, token in enumerate(tokens)]
-        for player in players:
-            await player.connect()
+        players = [player(server.port, token, index) for index, token in enumerate(tokens)]
+        for each in players:
+            await each.connect()
         await post_steadily(players, rate, WARM_UP_S, samples)
-        for player in players:
-            player.latencies.clear()
+        for each in players:
+            each.latencies.clear()
         before, begin = server.cpu(), time.perf_counter()
         sent, answered, refused = await post_steadily(players, rate, seconds, samples)
         elapsed = time.perf_counter() - begin
         used = server.cpu().since(before)
-        latencies = [latency for player in players for latency in player.latencies]
+        latencies = [latency for each in players for latency in each.latencies]
         return {
             "pinned": pinned,
             "requests": sent,

@@ -98,6 +98,7 @@ class HttpError(StrEnum):
     """`error` in the envelope of every `/api/v1` refusal (learning-api.md, reading 14)."""
 
     VALIDATION_FAILED = "VALIDATION_FAILED"
+    INVALID_BODY = "INVALID_BODY"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
     NOT_FOUND = "NOT_FOUND"
@@ -109,3 +110,9 @@ class HttpError(StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"
     INTERNAL = "INTERNAL"
+    # Of the simple video heartbeat (video-engagement.md).
+    VIDEO_CONTENT_NOT_FOUND = "VIDEO_CONTENT_NOT_FOUND"
+    CONTENT_HAS_NO_VIDEO = "CONTENT_HAS_NO_VIDEO"
+    LESSON_NOT_PUBLISHED = "LESSON_NOT_PUBLISHED"
+    NOT_ENROLLED = "NOT_ENROLLED"
+    LMS_PREREQUISITE_NOT_MET = "LMS_PREREQUISITE_NOT_MET"

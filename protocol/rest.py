@@ -6,6 +6,7 @@ Times are RFC 3339 text in UTC with milliseconds (`rfc3339`), durations and play
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,10 +19,16 @@ from protocol.types import Content, Id, LooseId, Token, UnixMs
 
 def rfc3339(unix_ms: int | None) -> str | None:
     """`2024-02-07T00:00:00.000Z`; None stays None."""
-    if unix_ms is None:
-        return None
-    moment = datetime.fromtimestamp(unix_ms // 1000, UTC).replace(microsecond=unix_ms % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if unix_ms is None else f"{_second(unix_ms // 1000)}.{unix_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(unix_s: int) -> str:
+    """Answers of one moment speak of the same seconds: writing one costs ten times as much as finding it again."""
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+
+
+Moment = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class ErrorEnvelope(msgspec.Struct, frozen=True):
@@ -60,8 +67,8 @@ class RoomBody(msgspec.Struct, frozen=True):
     """`PUT /api/v1/rooms/{id}`: what the time-table knows."""
 
     name: Annotated[str, Meta(max_length=limits.NAME_CHARS, pattern=r"\A[^\x00]*\Z")] | None = None
-    scheduled_start: datetime | None = None
-    scheduled_end: datetime | None = None
+    scheduled_start: Moment | None = None
+    scheduled_end: Moment | None = None
     product_id: LooseId | None = None
 
 

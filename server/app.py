@@ -8,8 +8,10 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import structlog
 import uvloop
@@ -24,22 +26,32 @@ from actors.system import ActorSystem, Rules, Stores
 from protocol.codec import Codec
 from server import logs, theme, welcome
 from server.auth import Verifier
+from server.catalog import Catalog
+from server.catalog.writing import CatalogWriter
 from server.config import Settings
-from server.contents import KnownContents
 from server.desk import DOOR_SOCKET, Desk
 from server.feeds.intake import Feeds
+from server.history.rooms import ImportedRooms
 from server.http.app import Services, build
+from server.learners.erasing import Eraser
+from server.learners.requests import Requests
 from server.listener import FirstBytes, Upgrades
 from server.messaging import Messaging
 from server.metrics import EdgeCounters
 from server.plugnmeet.api import PlugNMeetApi
 from server.plugnmeet.repair import Repair
 from server.recordings.parts import files_of, worker_of
+from server.retention import Sweeper
 from server.ws.connection import Connection
 from server.ws.hub import Hub, Limits
+from storage.attendance import AttendanceBook
 from storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedState
+from storage.engaging import Rules as EngagementRules
+from storage.history import History
+from storage.learners import Learners
 from storage.migrate import migrate, pending
 from storage.postgres import Database
+from storage.retention import Retention
 from storage.stores import stores_over
 
 log = structlog.get_logger(__name__)
@@ -124,6 +136,11 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
+def engagement_rules(settings: Settings) -> EngagementRules:
+    """The settings that figures of contents depend on."""
+    return EngagementRules(settings.completion_threshold, ZoneInfo(settings.timezone), settings.retention_days > 0)
+
+
 def limits_of(settings: Settings) -> Limits:
     """The settings that bound a connection."""
     return Limits(
@@ -160,7 +177,8 @@ class Server:
         self.database = Database(
             database_url, pool_size=settings.pool_size, statement_timeout_s=settings.statement_timeout_s
         )
-        stores = stores_over(self.database)
+        stores = stores_over(self.database, engagement_rules(settings))
+        self.engaging = stores.engaging
         self.system = ActorSystem(
             Stores(stores.journal, stores.snapshots, stores.leases, stores.quarantine),
             rules_of(settings),
@@ -171,8 +189,9 @@ class Server:
             sole_owner=settings.database_url is None,
             counters=self.counters,
         )
-        self.contents = KnownContents(stores.reading)
-        self.desk = Desk(self.system, stores.sessions, self.contents, accept_unknown=settings.unknown == "accept")
+        self.catalog = Catalog(stores.catalog)
+        self.catalog_writer = CatalogWriter(stores.catalog, self.catalog, self.system)
+        self.desk = Desk(self.system, stores.sessions, self.catalog, accept_unknown=settings.unknown == "accept")
         self.hub.use(self.system, self.desk)
         self.plugnmeet = _plugnmeet(settings)
         self.repair: Repair | None = None
@@ -183,6 +202,14 @@ class Server:
         self.recordings = worker_of(settings, stores.jobs, files, self.system, self.plugnmeet, edge.fetched)
         feeds = Feeds(self.system, stores.facts)
         self.messaging = Messaging(settings, feeds, stores.outbox, edge.amqp, self.clock.now)
+        learners = Learners(self.database)
+        self.eraser = Eraser(self.system, learners, self.hub.send_away)
+        self.requests = Requests(learners, self.eraser)
+        past = History(
+            self.database, settings.partitions, rules_of(settings).room, engagement_rules(settings), self.clock.now
+        )
+        self.imported = ImportedRooms(self.system, past, stores.facts)
+        self.sweeper = Sweeper(Retention(self.database), settings.retention_days, self.clock.now)
         self.services = Services(
             system=self.system,
             desk=self.desk,
@@ -193,6 +220,14 @@ class Server:
             webhooks=stores.webhooks,
             jobs=stores.jobs,
             files=files,
+            catalog=self.catalog,
+            catalog_writer=self.catalog_writer,
+            write_keys=stores.keys,
+            watched=stores.watched,
+            learning=stores.learning,
+            engagement=stores.engagement,
+            attendance=AttendanceBook(self.database),
+            eraser=self.eraser,
             theme=theme.load(settings.theme_file),
             counters=edge,
             connections=lambda: len(self.hub.connections),
@@ -219,6 +254,11 @@ class Server:
         if self.repair is not None:
             tasks.append(asyncio.create_task(self.repair.run(), name="repair"))
         tasks += self.messaging.start(self.system.until_ready)
+        tasks.append(asyncio.create_task(self._hear_catalog(), name="hear of the catalog"))
+        tasks.append(asyncio.create_task(self._tell_classes(), name="tell rooms of their classes"))
+        tasks.append(asyncio.create_task(self._engage(), name="work engagement out"))
+        for rights in (self.requests.run, self.imported.run, self.sweeper.run):
+            tasks.append(asyncio.create_task(self._when_ready(rights), name=rights.__qualname__))
         fetching = asyncio.create_task(self._fetch(), name="fetch recordings")
         tasks.append(fetching)
         failed = asyncio.create_task(self._until_failed(tasks), name="until failed")
@@ -281,9 +321,25 @@ class Server:
 
     # -- run ----------------------------------------------------------------------------------------------------------
 
+    async def _when_ready(self, run: Callable[[], Awaitable[None]]) -> None:
+        await self.system.until_ready()
+        await run()
+
     async def _fetch(self) -> None:
         await self.system.until_ready()
         await self.recordings.run()
+
+    async def _hear_catalog(self) -> None:
+        await self.system.until_ready()
+        await self.catalog.run()
+
+    async def _tell_classes(self) -> None:
+        await self.system.until_ready()
+        await self.catalog_writer.run()
+
+    async def _engage(self) -> None:
+        await self.system.until_ready()
+        await self.engaging.run()
 
     async def _every_second(self) -> None:
         while True:

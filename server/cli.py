@@ -26,6 +26,9 @@ from server.commands import (
     CommandError,
     config,
     doctor,
+    exporting,
+    importing,
+    keys,
     migrate,
     outbox,
     recordings,
@@ -34,6 +37,7 @@ from server.commands import (
     simulate,
     tell,
     token,
+    user,
 )
 from server.config import ConfigError
 from server.devsecret import DevSecretError
@@ -52,6 +56,10 @@ COMMANDS: Final[dict[str, ModuleType]] = {
     "replay": replay,
     "recordings": recordings,
     "outbox": outbox,
+    "keys": keys,
+    "import": importing,
+    "export": exporting,
+    "user": user,
     "doctor": doctor,
 }
 

@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bad_messages_per_minute: int
     address_connections: int
     address_requests_per_second: int
+    write_key_requests_per_second: int
     cors_origins: tuple[str, ...]
     jwt_secret: str | None
     jwks_file: Path | None

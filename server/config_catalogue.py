@@ -413,6 +413,14 @@ CATALOGUE: Final[dict[str, tuple[Setting, ...]]] = {
             "requests/s",
             "per address; 0 = no limit",
         ),
+        Setting(
+            "ROLLCALL_WRITE_KEY_REQUESTS_PER_SECOND",
+            "write_key_requests_per_second",
+            _count,
+            "1000",
+            "requests/s",
+            "per write key, twice as many at once; a bulk is one",
+        ),
     ),
     "Inside": (
         Setting(

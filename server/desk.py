@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from actors.actor import Actor
-from actors.directory import NotOwned
+from actors.directory import NotOwned, Watcher
 from actors.machines.events import Joined, Opened, Posted, Resumed
 from actors.machines.room import begins_anew
 from actors.machines.rows import SessionRow
@@ -50,10 +50,22 @@ def busy(message: str = "storage is away: keep the samples and try again") -> De
 
 
 class Contents(Protocol):
-    """What is known of contents; from memory where it can be."""
+    """What is known of contents and enrolments; from memory where it can be. Raises StoreAway, StoreRefused."""
 
     async def known(self, kind: str, content_id: str, *, create: bool) -> bool:
-        """Whether the content is known; with `create` it is from now on. Raises `StoreAway`."""
+        """Whether the content is known; with `create` it is from now on."""
+        ...
+
+    async def product_of(self, kind: str, content_id: str) -> str | None:
+        """The product that a content belongs to, where one is known."""
+        ...
+
+    async def enrolled(self, user_id: str, product_id: str, now_ms: int) -> bool:
+        """Whether a learner may use what belongs to a product; True where nobody was ever enrolled in it."""
+        ...
+
+    async def takes_part(self, user_id: str, product_id: str, now_ms: int) -> bool:
+        """Whether the learner has an enrolment in a product."""
         ...
 
 
@@ -110,7 +122,28 @@ class Desk:
         actor = await self.find_room(room_id, create=self._accept_unknown)
         if actor is None:
             raise Denied(ErrorCode.NOT_FOUND, "no such room")
+        await self.check_enrolment(claims, actor.room.state.product_id)
         return actor
+
+    async def check_enrolment(self, claims: Claims, product_id: str | None) -> None:
+        """Raises `Denied` where the product has enrolments and the learner has none now (realtime.md, "Who may")."""
+        if product_id is None or claims.role != "learner":
+            return
+        try:
+            enrolled = await self._contents.enrolled(claims.user_id, product_id, self._system.clock.now())
+        except (StoreAway, StoreRefused) as error:
+            raise busy() from error
+        if not enrolled:
+            raise Denied(ErrorCode.FORBIDDEN, "no enrolment in the product that this belongs to")
+
+    async def takes_part(self, claims: Claims, product_id: str | None) -> bool:
+        """Whether the bearer is enrolled in a product now. Raises `Denied` (busy)."""
+        if product_id is None:
+            return False
+        try:
+            return await self._contents.takes_part(claims.user_id, product_id, self._system.clock.now())
+        except (StoreAway, StoreRefused) as error:
+            raise busy() from error
 
     async def find_room(self, room_id: str, *, create: bool) -> Actor | None:
         """The room's actor, or None. Raises `Denied` (busy)."""
@@ -187,10 +220,12 @@ class Desk:
             raise Denied(ErrorCode.FORBIDDEN, "the token does not name this content")
         try:
             known = await self._contents.known(kind, content_id, create=self._accept_unknown)
+            product_id = await self._contents.product_of(kind, content_id) if known else None
         except (StoreAway, StoreRefused) as error:
             raise busy() from error
         if not known:
             raise Denied(ErrorCode.NOT_FOUND, "no such content")
+        await self.check_enrolment(claims, product_id)
 
     async def watch(
         self,
@@ -208,10 +243,10 @@ class Desk:
         """
         await self.check_content(claims, kind, content_id)
         if session_id is not None:
-            actor = await self._running(session_id, claims.user_id, kind, content_id)
+            actor = await self.running(session_id, claims.user_id, kind, content_id)
             if actor is not None:
                 return actor, Resumed(interval, duration_ms)
-        actor = self._new_watch(None)
+        actor = self.new_watch((claims.user_id, kind, content_id), None)
         return actor, Opened(claims.user_id, kind, content_id, device_id, DOOR_SOCKET, interval, duration_ms)
 
     async def watch_over_http(
@@ -228,7 +263,7 @@ class Desk:
         await self.check_content(claims, kind, content_id)
         key = (claims.user_id, kind, content_id, device_id)
         if session_id is not None:
-            actor = await self._running(session_id, claims.user_id, kind, content_id)
+            actor = await self.running(session_id, claims.user_id, kind, content_id)
         else:
             actor = await self._keyed(key)
         if actor is not None:
@@ -238,18 +273,21 @@ class Desk:
         # Refused before anything is made of it: a session that begins with what it refuses would stay behind, empty.
         _refuse_old(sent_at, samples)
         partition = ids.partition_of("\0".join(key), self._system.rules.partitions)
-        actor = self._new_watch(partition)
+        actor = self.new_watch(key[:3], partition)
         self._system.directory.keyed[key] = actor.key
         opened = Opened(*key, DOOR_HTTP, self._system.interval_ms, None)
         return actor, opened
 
-    def _new_watch(self, partition: int | None) -> Actor:
+    def new_watch(self, watcher: Watcher, partition: int | None) -> Actor:
+        """An actor for a new session of this learner and content. Raises `Denied` (busy)."""
         try:
-            return self._system.new_watch(partition)
+            actor = self._system.new_watch(partition)
         except NotOwned as error:
             raise busy() from error
+        self._system.directory.note(watcher, actor)
+        return actor
 
-    async def _running(self, session_id: str, user_id: str, kind: str, content_id: str) -> Actor | None:
+    async def running(self, session_id: str, user_id: str, kind: str, content_id: str) -> Actor | None:
         """The session, if it has not ended; None where it has. Raises `Denied`."""
         try:
             actor = await self._system.watch(session_id)

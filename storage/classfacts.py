@@ -218,19 +218,7 @@ class PostgresClassFacts:
 
     async def write(self, facts: Facts) -> Written:
         async with self._database.transaction() as connection:
-            await _write(connection, "save_classes", one_each(classes := rows_of(facts.classes), 1))
-            await _write(connection, "require_classes", required_rows(classes, 1))
-            await _write(connection, "save_quizzes", one_each(quizzes := rows_of(facts.quizzes), 2))
-            await _write(connection, "require_quizzes", required_rows(quizzes, 2))
-            await _write(connection, "save_exams", one_each(exams := rows_of(facts.exams), 1))
-            await _write(connection, "require_exams", required_rows(exams, 1))
-            await _write(connection, "save_exam_sessions", one_each(rows_of(facts.exam_sessions), 3))
-            await _write(connection, "save_quiz_responses", one_each(rows_of(facts.responses), 3, answer_rank))
-            await _write(connection, "save_told_interactions", one_each(rows_of(facts.interactions), 4))
-            segments = await _write_segments(connection, facts.segments)
-            ends = await _ends_untold(connection, sorted({fact.live_class_id for fact, _ in facts.classes}))
-            await _write_messages(connection, facts.message_ids)
-        return Written(ends, segments)
+            return await write_facts(connection, facts)
 
     async def settle(self, message_ids: Collection[str], ends: Collection[End]) -> None:
         async with self._database.transaction() as connection:
@@ -260,6 +248,23 @@ class PostgresClassFacts:
     async def exam_sessions_of(self, user_id: str, since: int, until: int) -> Sequence[ExamTaken]:
         found = await self._database.fetch("exam_sessions_of", user_id, since, until)
         return [ExamTaken(*record) for record in found]
+
+
+async def write_facts(connection: Connection, facts: Facts) -> Written:
+    """Write a batch within a transaction. Raises the driver's errors."""
+    await _write(connection, "save_classes", one_each(classes := rows_of(facts.classes), 1))
+    await _write(connection, "require_classes", required_rows(classes, 1))
+    await _write(connection, "save_quizzes", one_each(quizzes := rows_of(facts.quizzes), 2))
+    await _write(connection, "require_quizzes", required_rows(quizzes, 2))
+    await _write(connection, "save_exams", one_each(exams := rows_of(facts.exams), 1))
+    await _write(connection, "require_exams", required_rows(exams, 1))
+    await _write(connection, "save_exam_sessions", one_each(rows_of(facts.exam_sessions), 3))
+    await _write(connection, "save_quiz_responses", one_each(rows_of(facts.responses), 3, answer_rank))
+    await _write(connection, "save_told_interactions", one_each(rows_of(facts.interactions), 4))
+    segments = await _write_segments(connection, facts.segments)
+    ends = await _ends_untold(connection, sorted({fact.live_class_id for fact, _ in facts.classes}))
+    await _write_messages(connection, facts.message_ids)
+    return Written(ends, segments)
 
 
 async def _write(connection: Connection, name: str, rows: Sequence[Values]) -> None:

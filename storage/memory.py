@@ -25,6 +25,8 @@ from actors.ports import (
     StoreRefused,
 )
 from storage.journal import EntryCodec
+from storage.keys import WriteKey
+from storage.memory_catalog import CatalogTables
 from storage.memory_classfacts import FactTables
 from storage.memory_rows import MemoryRows, check_text
 from storage.memory_webhooks import MemoryWebhookRows
@@ -39,12 +41,15 @@ class Faults:
     `away`          calls fail with StoreAway and do nothing
     `stalled`       calls wait, and do what they should when they may go on
     `lose_answers`  calls do what they should, and fail with StoreAway
+
+    `calls` counts them all.
     """
 
     def __init__(self) -> None:
         self.away = False
         self.lose_answers = False
         self.waiting = 0
+        self.calls = 0
         self._moving = asyncio.Event()
         self._moving.set()
 
@@ -63,6 +68,7 @@ class Faults:
     @asynccontextmanager
     async def call(self) -> AsyncGenerator[None]:
         """Around every call."""
+        self.calls += 1
         if self.stalled:
             self.waiting += 1
             try:
@@ -105,6 +111,8 @@ class Memory:
         self.snapshots: dict[tuple[int, str], Snapshot] = {}
         self.rows = MemoryRows()
         self.facts = FactTables()
+        self.catalog = CatalogTables()
+        self.write_keys: dict[str, WriteKey] = {}
         self.webhooks = MemoryWebhookRows()
         self.quarantine: list[Quarantined] = []
 

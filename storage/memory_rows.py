@@ -18,7 +18,7 @@ from actors.machines.rows import (
 )
 from actors.ports import StoredSession, StoreRefused
 from storage.memory_outbox import OutboxTable
-from storage.reading import Content, Rating
+from storage.reading import Rating
 from storage.telling import UNTOLD, Message, end_messages, leave_message, told_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ class MemoryRows:
         self.attendances: dict[tuple[str, str], AttendanceRow] = {}
         self.interactions: dict[tuple[str, str, str, str], InteractionRow] = {}
         self.rooms: dict[str, RoomRow] = {}
-        self.contents: dict[tuple[str, str], Content] = {}
         self.ratings: dict[tuple[str, str], Rating] = {}
         self.outbox = OutboxTable()
         self.ends_told: dict[str, int] = {}
@@ -162,16 +161,6 @@ class MemoryReading:
             raise StoreRefused("stars are 1 to 5")
         async with self._memory.faults.call():
             self._memory.rows.ratings[rating.live_class_id, rating.user_id] = rating
-
-    async def content(self, kind: str, content_id: str) -> Content | None:
-        async with self._memory.faults.call():
-            return self._memory.rows.contents.get((kind, content_id))
-
-    async def put_content_stub(self, kind: str, content_id: str) -> None:
-        check_text(kind)
-        check_text(content_id)
-        async with self._memory.faults.call():
-            self._memory.rows.contents.setdefault((kind, content_id), Content(kind, content_id, None, None, stub=True))
 
 
 def check_text(text: str) -> None:

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from actors.machines.rows import InteractionRow, PresenceRow, Rows, SegmentRow
-from storage import telling
+from storage import engaging, telling
 from storage.postgres import Connection
 from storage.sql import statements
 
@@ -25,8 +25,8 @@ _MOVED_MS: Final = 2 * 24 * 3600 * 1000
 Values = tuple[Any, ...]
 
 
-async def write(connection: Connection, rows: Sequence[Rows]) -> None:
-    """Write the rows of several actors. Raises the driver's errors."""
+async def write(connection: Connection, rows: Sequence[Rows], rules: engaging.Rules | None = None) -> None:
+    """Write the rows of several actors, and what follows from them. Raises the driver's errors."""
     gone = [row for each in rows for row in each.gone]
     if gone:
         await connection.execute(
@@ -34,6 +34,13 @@ async def write(connection: Connection, rows: Sequence[Rows]) -> None:
         )
     await _write(connection, "save_sessions", 1, (_values(row) for each in rows for row in each.sessions))
     closed = await _write(connection, "save_segments", 2, (_segment(row) for each in rows for row in each.segments))
+    watched = {
+        (row.kind, row.content_id, row.user_id)
+        for each in rows
+        for row in each.sessions
+        if row.kind is not None and row.content_id is not None
+    }
+    await engaging.refresh(connection, watched, rules or engaging.Rules())
     await _write(connection, "save_presences", 3, (_values(row) for each in rows for row in each.presences), _reach)
     await _write(connection, "save_attendances", 2, (_values(row) for each in rows for row in each.attendances))
     await _write(connection, "save_interactions", 4, (_interaction(row) for each in rows for row in each.interactions))

@@ -12,16 +12,6 @@ from storage import records
 from storage.postgres import Database
 
 
-class Content(msgspec.Struct, frozen=True):
-    """`contents`, key (`kind`, `content_id`). `stub`: made because a player named it, nothing else is known."""
-
-    kind: str
-    content_id: str
-    title: str | None
-    duration_ms: int | None
-    stub: bool
-
-
 class Rating(msgspec.Struct, frozen=True):
     """`ratings`, key (`live_class_id`, `user_id`). `rated_at` Unix ms."""
 
@@ -63,13 +53,7 @@ class Reading(Protocol):
         """Keep it; rating twice replaces."""
         ...
 
-    async def content(self, kind: str, content_id: str) -> Content | None:
-        """A recorded lesson, where it is known."""
-        ...
 
-    async def put_content_stub(self, kind: str, content_id: str) -> None:
-        """Make it known by name alone; one that is known stays as it is."""
-        ...
 
 
 class PostgresReading:
@@ -104,10 +88,3 @@ class PostgresReading:
 
     async def rate(self, rating: Rating) -> None:
         await self._database.fetch("rate", *msgspec.structs.astuple(rating))
-
-    async def content(self, kind: str, content_id: str) -> Content | None:
-        record = await self._database.fetchrow("content", kind, content_id)
-        return None if record is None else Content(*record)
-
-    async def put_content_stub(self, kind: str, content_id: str) -> None:
-        await self._database.fetch("put_content_stub", kind, content_id)

@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from actors.ports import Checkpoint, Fence, Kind, Snapshot, StoreRefused
-from storage import projections
+from storage import engaging, projections
 from storage.errors import Conflicted
 from storage.fences import hold
 from storage.postgres import Connection, Database
@@ -24,8 +24,9 @@ Identity = tuple[int, str]
 class PostgresSnapshots:
     """`SnapshotStore` in the table `actors` and those of the projections."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rules: engaging.Rules | None = None) -> None:
         self._database = database
+        self._rules = rules or engaging.Rules()
 
     async def save(self, fence: Fence, checkpoints: Sequence[Checkpoint]) -> None:
         """As the port says; `fence` covers every checkpoint's partition.
@@ -54,7 +55,7 @@ class PostgresSnapshots:
             stale = await _upsert(connection, fence, [each for each in latest.values() if each.body is not None])
             stale |= await _delete(connection, [each for each in latest.values() if each.body is None])
             rows = [each.rows for each in ordered if _identity(each.snapshot) not in stale]
-            await projections.write(connection, rows)
+            await projections.write(connection, rows, self._rules)
 
     async def load(self, kind: Kind, keys: Collection[str]) -> dict[str, Snapshot]:
         """As the port says."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from storage.catalog import PostgresCatalog
 from storage.classfacts import PostgresClassFacts
+from storage.engagement import PostgresEngagement
+from storage.engaging import Engaging, Rules
 from storage.jobs import PostgresJobs
 from storage.journal import PostgresJournal
+from storage.keys import PostgresKeys
+from storage.learning import PostgresLearning
 from storage.leases import PostgresLeases
 from storage.outbox import PostgresOutbox
 from storage.postgres import Database
@@ -14,6 +19,7 @@ from storage.quarantine import PostgresQuarantine
 from storage.reading import PostgresReading
 from storage.sessions import PostgresSessions
 from storage.snapshots import PostgresSnapshots
+from storage.watched import PostgresWatched
 from storage.webhooks import PostgresWebhooks
 
 
@@ -30,13 +36,19 @@ class PostgresStores(msgspec.Struct, frozen=True):
     webhooks: PostgresWebhooks
     facts: PostgresClassFacts
     outbox: PostgresOutbox
+    catalog: PostgresCatalog
+    keys: PostgresKeys
+    watched: PostgresWatched
+    learning: PostgresLearning
+    engagement: PostgresEngagement
+    engaging: Engaging
 
 
-def stores_over(database: Database) -> PostgresStores:
+def stores_over(database: Database, rules: Rules | None = None) -> PostgresStores:
     """The stores; each connects when it is asked something."""
     return PostgresStores(
         PostgresJournal(database),
-        PostgresSnapshots(database),
+        PostgresSnapshots(database, rules),
         PostgresLeases(database),
         PostgresQuarantine(database),
         PostgresSessions(database),
@@ -45,4 +57,10 @@ def stores_over(database: Database) -> PostgresStores:
         PostgresWebhooks(database),
         PostgresClassFacts(database),
         PostgresOutbox(database),
+        PostgresCatalog(database),
+        PostgresKeys(database),
+        PostgresWatched(database),
+        PostgresLearning(database),
+        PostgresEngagement(database, rules),
+        Engaging(database, rules),
     )

@@ -67,7 +67,7 @@ class DiffDue(Effect, frozen=True):
 
 
 class Taken(Effect, frozen=True):
-    """An interaction is taken in."""
+    """An interaction or a report is taken in."""
 
 
 class Failed(Effect, frozen=True):

@@ -34,6 +34,10 @@ class Opened(Event, frozen=True, tag=1):
     door: str
     interval: int
     duration: int | None = None
+    prior: list[int] = []
+    """What earlier sessions of the learner have covered, as `ranges`, where the door answers with it."""
+    completed: bool = False
+    """The learner has completed the content before."""
 
 
 class Resumed(Event, frozen=True, tag=2):
@@ -55,6 +59,19 @@ class Left(Event, frozen=True, tag=4):
     """The learner closed the session on purpose."""
 
 
+class Reported(Event, frozen=True, tag=5):
+    """A simple heartbeat: where the playhead is, now. Its time is its reception, its number the machine's own."""
+
+    position: int
+    state: int
+    rate: float = 1.0
+    duration: int | None = None
+    told_at: int = -1
+    """The client's own time stamp, Unix ms, -1 for none: it only tells repeats and what was overtaken on its way."""
+    ended: bool = False
+    interval: int = 0
+
+
 # -- a room -----------------------------------------------------------------------------------------------------------
 
 
@@ -63,12 +80,14 @@ class Incarnated(Event, frozen=True, tag=20):
 
 
 class Scheduled(Event, frozen=True, tag=21):
-    """The time-table speaks: `PUT /api/v1/rooms/{id}`."""
+    """The time-table speaks: `PUT /api/v1/rooms/{id}`, or the catalog."""
 
     name: str | None
     scheduled_start: int | None
     scheduled_end: int | None
     product_id: str | None
+    revived: bool = False
+    """Whoever had cancelled the class has it be again."""
 
 
 class Started(Event, frozen=True, tag=22):
@@ -287,7 +306,16 @@ class Witnessed(Event, frozen=True, tag=50):
     end: int
 
 
-WatchEvent = Tick | Opened | Resumed | Sampled | Left
+# -- a learner's right ------------------------------------------------------------------------------------------------
+
+
+class Forgotten(Event, frozen=True, tag=60):
+    """Nothing is to be known of this learner any more; of a watch session, that it is theirs."""
+
+    user_id: str
+
+
+WatchEvent = Tick | Opened | Resumed | Sampled | Left | Reported | Forgotten
 RoomEvent = (
     Tick
     | Incarnated
@@ -310,5 +338,6 @@ RoomEvent = (
     | Polled
     | Analysed
     | Witnessed
+    | Forgotten
 )
 AnyEvent = WatchEvent | RoomEvent

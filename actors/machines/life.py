@@ -2,6 +2,7 @@ r"""The life of a class (realtime.md, "Room").
 
     scheduled --first join in the window | Started--> live --Finished | empty 10 min after the scheduled end--> ended
         \------------ Cancelled --> cancelled              ^------------- Started within the scheduled time ---/
+        ^-- Scheduled, revived -------/
 
 What the conference server tells of its sessions has rules of its own (`told.py`). What time alone brings about (a grace
 that runs out, a class that nobody is left in) is taken in before each input and dated by its own moment, so a late
@@ -16,8 +17,8 @@ from typing import Any, Final
 
 from actors.machines.conference import OPENS_BEFORE_MS
 from actors.machines.effects import JOURNAL, DiffDue, Effect, Refused, RoomTurned, SessionEnded
-from actors.machines.events import Cancelled, Event, Finished, Incarnated, Scheduled, Started, Tick
-from actors.machines.here import RoomHere
+from actors.machines.events import Cancelled, Event, Finished, Forgotten, Incarnated, Scheduled, Started, Tick
+from actors.machines.forgetting import RoomForgets
 from actors.machines.state import BY_EVENT, BY_IDLENESS, EndDue, RoomRules, RoomState
 from actors.machines.told import Told
 from actors.machines.watch import NEVER
@@ -25,7 +26,7 @@ from actors.machines.watch import NEVER
 IDLE_END_MS: Final = 10 * 60 * 1000
 
 
-class RoomLife(RoomHere):
+class RoomLife(RoomForgets):
     """A room that begins, ends, and takes in what others tell of it."""
 
     def __init__(self, room_id: str, state: RoomState, rules: RoomRules) -> None:
@@ -39,8 +40,14 @@ class RoomLife(RoomHere):
             Started: self._started,
             Finished: self._finished,
             Cancelled: self._cancelled,
+            Forgotten: self._forgotten,
             **self._told.handlers,
         }
+
+    def part(self) -> None:
+        """It is put away and takes nothing more: what points back at it goes, so that it needs no collector."""
+        self._handlers.clear()
+        self._told.part()
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -136,6 +143,8 @@ class RoomLife(RoomHere):
         state = self.state
         state.name, state.product_id = event.name, event.product_id
         state.scheduled_start, state.scheduled_end = event.scheduled_start, event.scheduled_end
+        if event.revived and state.status == "cancelled":
+            state.status = "scheduled"
         # Lateness follows the schedule: every learner's figures are written anew.
         self._dirty_members.update(state.members)
         effects = self._told.resettle(now)

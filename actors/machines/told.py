@@ -95,6 +95,11 @@ class Told:
             Witnessed: self._witnessed,
         }
 
+    def part(self) -> None:
+        """The room is put away (`RoomLife.part`)."""
+        self.handlers.clear()
+        del self._room
+
     @property
     def _conference(self) -> Conference:
         return self._room.state.conference

@@ -185,6 +185,11 @@ class Track(msgspec.Struct, array_like=True):
                 self._take(sample, at, now, until)
         return True
 
+    def receive(self, position: int, state: int, rate: float, duration: int | None, now: int) -> None:
+        """Take in what is true now, by a client that numbers nothing and whose clock is not asked."""
+        at = now if now > self.at else self.at
+        self._take(Sample(self.last_seq + 1, now, position, state, rate, duration=duration), at, now, None)
+
     def _refuse_old(self, samples: list[Sample], oldest: int) -> None:
         for index, sample in enumerate(samples):
             if sample.seq > self.last_seq and sample.at < oldest:

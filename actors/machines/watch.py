@@ -1,8 +1,16 @@
 """A watch session: one learner, one content (realtime.md, "Watch session").
 
-    nothing --Opened--> open --Left | 30 minutes without a sample--> ended
+    nothing --Opened--> open --Left | Reported, ended | 30 minutes without a sample--> ended
 
 A sample for a session that is over is refused (`unknown_stream`); whoever sent it begins another session.
+
+Reports (the simple door) have no numbers. Where their client stamps them, one that comes again, or was overtaken by a
+later one, changes nothing:
+
+    stamp > the last one taken                               taken
+    stamp = the last one                                     a repeat
+    stamp < the last one, the first such                     overtaken: passed over
+    stamp < the last one, > the one passed over before it    two that rise: its clock was set back; taken
 """
 
 from __future__ import annotations
@@ -13,13 +21,16 @@ from typing import Any, Final
 import msgspec
 
 from actors.machines.clock import ClientClock
-from actors.machines.effects import JOURNAL, Acked, Effect, Refused, SessionEnded, SessionOpened
-from actors.machines.events import Event, Left, Opened, Resumed, Sampled, Tick
+from actors.machines.effects import JOURNAL, Acked, Effect, Refused, SessionEnded, SessionOpened, Taken
+from actors.machines.events import Event, Forgotten, Left, Opened, Reported, Resumed, Sampled, Tick
 from actors.machines.rows import Rows, SegmentRow, SessionRow
 from actors.machines.track import TooOld, Track
 
 IDLE_MS: Final = 30 * 60 * 1000
 NEVER: Final = 2**62
+REPEAT_MS: Final = 60_000
+"""So long after its end a session knows what was told before it for what it is."""
+TAKEN: Final = Taken()
 
 
 class WatchState(msgspec.Struct, array_like=True):
@@ -37,6 +48,16 @@ class WatchState(msgspec.Struct, array_like=True):
     ended_at: int | None = None
     superseded: bool = False
     """A later session took its place under (learner, device): posts that name no session go there."""
+    prior: list[int] = []
+    """What the learner's earlier sessions had covered when this one began."""
+    completed: bool = False
+    """The learner had completed the content before."""
+    furthest: int = 0
+    """The furthest playhead of the reports."""
+    told_at: int = -1
+    """The client's time stamp of the last report that was taken; -1 where it sends none."""
+    passed_over: int = -1
+    """That of the last report that was passed over as overtaken."""
 
 
 class WatchRules(msgspec.Struct, frozen=True):
@@ -56,11 +77,17 @@ class WatchSession:
         self.wake_at = NEVER if state is None else state.heard_at + rules.idle_ms
         self._handlers: dict[type[Event], Callable[[Any, int], list[Effect]]] = {
             Sampled: self._sampled,
+            Reported: self._reported,
             Opened: self._opened,
             Resumed: self._resumed,
             Left: self._left,
+            Forgotten: self._forgotten,
             Tick: self._tick,
         }
+
+    def part(self) -> None:
+        """It is put away and takes nothing more: what points back at it goes, so that it needs no collector."""
+        self._handlers.clear()
 
     @property
     def ended(self) -> bool:
@@ -96,13 +123,67 @@ class WatchSession:
         state.heard_at = now
         return [JOURNAL, Acked(self.session_id, track.last_seq, interval)]
 
+    def _reported(self, event: Reported, now: int) -> list[Effect]:
+        state = self.state
+        if state is None or (state.ended_at is not None and not self.knows(event, now)):
+            return [Refused("unknown_stream", "the session has ended: watch again")]
+        if state.ended_at is not None or self._is_repeat(event):
+            return []
+        if self._is_overtaken(event):
+            state.passed_over = event.told_at
+            return [JOURNAL, TAKEN]
+        self._take_report(state, event, now)
+        if event.ended:
+            self._end(now)
+            return [JOURNAL, TAKEN, SessionEnded(self.session_id)]
+        return [JOURNAL, TAKEN]
+
+    def knows(self, event: Reported, now: int) -> bool:
+        """Whether a session that is over has heard this before, or something later: its answer was lost."""
+        state = self.state
+        if state is None or state.ended_at is None or now - state.ended_at > REPEAT_MS:
+            return False
+        if event.told_at >= 0:
+            return event.told_at <= state.told_at
+        return event.ended and state.told_at < 0 and event.position == state.track.position
+
+    def _is_repeat(self, event: Reported) -> bool:
+        state = self.state
+        return state is not None and event.told_at >= 0 and event.told_at in (state.told_at, state.passed_over)
+
+    def _is_overtaken(self, event: Reported) -> bool:
+        state = self.state
+        assert state is not None
+        if not 0 <= event.told_at < state.told_at:
+            return False
+        return state.passed_over < 0 or event.told_at < state.passed_over
+
+    def _take_report(self, state: WatchState, event: Reported, now: int) -> None:
+        track = state.track
+        track.tell(event.interval)
+        track.receive(event.position, event.state, event.rate, event.duration, now)
+        state.heard_at = now
+        state.furthest = max(state.furthest, event.position)
+        if event.told_at >= 0:
+            state.told_at = event.told_at
+            state.passed_over = -1
+
     def _opened(self, event: Opened, now: int) -> list[Effect]:
         if self.state is not None:
             return [Refused("not_found", "session_id is taken")]
         track = Track(event.interval, ClientClock(), told=event.interval, duration=event.duration)
         self.wake_at = now + self._rules.idle_ms
         self.state = WatchState(
-            event.user_id, event.kind, event.content_id, event.device_id, event.door, now, now, track
+            event.user_id,
+            event.kind,
+            event.content_id,
+            event.device_id,
+            event.door,
+            now,
+            now,
+            track,
+            prior=event.prior,
+            completed=event.completed,
         )
         return [JOURNAL, self._answer(resumed=False)]
 
@@ -124,6 +205,13 @@ class WatchSession:
         if self.state is None or self.state.ended_at is not None:
             return []
         self._end(now)
+        return [JOURNAL, SessionEnded(self.session_id)]
+
+    def _forgotten(self, event: Forgotten, now: int) -> list[Effect]:
+        """As if it never had been: nothing is written any more, and the snapshot goes."""
+        if self.state is None or self.state.user_id != event.user_id:
+            return []
+        self.state, self.wake_at = None, NEVER
         return [JOURNAL, SessionEnded(self.session_id)]
 
     def _tick(self, event: Tick, now: int) -> list[Effect]:

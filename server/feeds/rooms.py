@@ -47,12 +47,14 @@ class Round:
         self._left = 0
         self._done = asyncio.Event()
         self._rooms: dict[str, Actor] = {}
+        self._brought: list[str] = []
 
     async def open(self, room_ids: Collection[str]) -> None:
         """Find these rooms, or make them. Raises StoreAway (or the node is too busy), NotOwned, StoreRefused."""
         if self._system.busy:
             raise StoreAway("too much waits for the database")
         away = [each for each in room_ids if self._system.directory.find(ROOM, each) is None]
+        self._brought += away
         if away:
             await asyncio.gather(*(self._system.room(each, create=True) for each in away))
         # All of them again: one that was here may have retired while others were read.
@@ -71,6 +73,10 @@ class Round:
         self._left += 1
         self._done.clear()
         return told
+
+    def let_go(self) -> None:
+        """Rooms that came into memory for this alone may go again; to be called once all is settled."""
+        self._system.let_go(self._rooms[each] for each in self._brought)
 
     def answered(self) -> None:
         """One of them is durable."""

@@ -14,16 +14,27 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from actors.figures.facts import Rules
 from actors.ports import SessionReader
 from actors.system import ActorSystem
 from protocol import limits
 from server.auth import Verifier
+from server.catalog import Catalog
+from server.catalog.writing import CatalogWriter
 from server.config import Settings
 from server.desk import Desk
+from server.http import described, video_heartbeat
 from server.http.access import Access
+from server.http.catalog import CatalogDoor
+from server.http.engagement.routes import routes as engagement_routes
+from server.http.exports import Exports
+from server.http.gating import Gate
 from server.http.health import Health
 from server.http.heartbeats import Heartbeats
-from server.http.liveclass import LiveClass
+from server.http.keys import Keys
+from server.http.learners import LearnerRights
+from server.http.learning import loading, pages
+from server.http.learning.routes import routes as learning_routes
 from server.http.participants import Participants
 from server.http.ports import ClassStore
 from server.http.recordings import Recordings
@@ -31,13 +42,21 @@ from server.http.rooms import Rooms
 from server.http.sending import Sender
 from server.http.sessions import Sessions
 from server.http.shell import Handler, Shell, expect
+from server.http.video_heartbeat import VideoHeartbeats
+from server.learners.erasing import Eraser
 from server.metrics import EdgeCounters
 from server.plugnmeet import webhooks
 from server.plugnmeet.ports import WebhookStore
 from server.plugnmeet.signature import Signatures
+from server.simple_door import SimpleDoor
 from server.theme import Theme
+from storage.attendance import AttendanceBook
+from storage.engagement import PostgresEngagement
 from storage.files import Files
 from storage.jobs import JobStore
+from storage.keys import KeyStore
+from storage.learning import PostgresLearning
+from storage.watched import WatchedBefore
 
 KEEP_ALIVE_S: Final = 75.0
 LINGER_S: Final = 2.0
@@ -56,6 +75,14 @@ class Services(msgspec.Struct, frozen=True):
     webhooks: WebhookStore
     jobs: JobStore
     files: Files
+    catalog: Catalog
+    catalog_writer: CatalogWriter
+    write_keys: KeyStore
+    watched: WatchedBefore
+    learning: PostgresLearning
+    engagement: PostgresEngagement
+    attendance: AttendanceBook
+    eraser: Eraser
     theme: Theme
     counters: EdgeCounters
     connections: Callable[[], int]
@@ -112,7 +139,6 @@ def _api(services: Services, access: Access, sender: Sender) -> list[tuple[str, 
     )
     participants = Participants(system, access, services.classes)
     sessions = Sessions(system, access, services.sessions)
-    live_class = LiveClass(system, access, services.classes, services.theme)
     recordings = Recordings(system, desk, access, services.jobs, services.files, sender)
     plugnmeet = webhooks.Webhooks(
         system,
@@ -122,24 +148,54 @@ def _api(services: Services, access: Access, sender: Sender) -> list[tuple[str, 
         services.jobs,
         services.counters.webhooks,
     )
+    exports = Exports(system, access, services.attendance, settings)
+    rights = LearnerRights(access, services.eraser)
+    keys = Keys(services.write_keys, system.clock.now, settings.write_key_requests_per_second)
+    catalog = CatalogDoor(services.catalog_writer, keys)
     return [
+        ("PUT", "/api/v1/catalog/products/{id:[^/]+}", catalog.put_product),
+        ("PUT", "/api/v1/catalog/programs/{id:[^/]+}", catalog.put_program),
+        ("PUT", "/api/v1/catalog/live-classes/{id:[^/]+}", catalog.put_live_class),
+        ("PUT", "/api/v1/catalog/contents/{kind:[^/]+}/{id:[^/]+}", catalog.put_content),
+        ("PUT", "/api/v1/catalog/enrolments/{catalog_product_id:[^/]+}/{user_id:[^/]+}", catalog.put_enrolment),
+        ("DELETE", "/api/v1/catalog/enrolments/{catalog_product_id:[^/]+}/{user_id:[^/]+}", catalog.end_enrolment),
+        ("POST", "/api/v1/catalog/bulk", catalog.bulk),
         ("POST", "/webhooks/plugnmeet", plugnmeet.post),
         ("POST", "/api/v1/heartbeats", heartbeats.post),
+        ("POST", video_heartbeat.PATH, _video_heartbeats(services, access).post),
         ("GET", "/api/v1/rooms", rooms.page),
         ("GET", "/api/v1/rooms/{id:[^/]+}", rooms.read),
         ("PUT", "/api/v1/rooms/{id:[^/]+}", rooms.put),
         ("GET", "/api/v1/rooms/{id:[^/]+}/presence", rooms.presence),
         ("GET", "/api/v1/rooms/{id:[^/]+}/timeline", rooms.timeline),
         ("GET", "/api/v1/rooms/{id:[^/]+}/participants/{user_id:[^/]+}", participants.read),
+        ("GET", "/api/v1/rooms/{id:[^/]+}/attendance.csv", exports.of_class),
+        ("GET", "/api/v1/export/attendance.csv", exports.of_product),
+        ("DELETE", "/api/v1/users/{id:[^/]+}", rights.erase),
         ("GET", "/api/v1/rooms/{id:[^/]+}/recordings", recordings.of_room),
         ("GET", "/api/v1/recordings/{id:[^/]+}/file", recordings.file),
         ("GET", "/api/v1/recordings/{id:[^/]+}/thumbnail", recordings.thumbnail),
         ("POST", "/api/v1/rooms/{id:[^/]+}/start", rooms.start),
         ("POST", "/api/v1/rooms/{id:[^/]+}/end", rooms.end),
         ("GET", "/api/v1/sessions/{id:[^/]+}", sessions.read),
-        ("GET", "/api/v1/liveclass/details", live_class.details),
-        ("PUT", "/api/v1/liveclass/{id:[^/]+}/rating", live_class.rate),
+        *engagement_routes(system, access, services.engagement, settings.timezone),
+        *learning_routes(_dashboards(services, access), services.classes),
     ]
+
+
+def _dashboards(services: Services, access: Access) -> pages.Ground:
+    system = services.system
+    rules = Rules(system.rules.room.late_grace_ms, system.rules.room.attended_min_ms)
+    loader = loading.Loader(system, services.learning)
+    return pages.Ground(system, access, loader, services.theme, rules, services.settings.timezone)
+
+
+def _video_heartbeats(services: Services, access: Access) -> VideoHeartbeats:
+    system, settings = services.system, services.settings
+    door = SimpleDoor(system, services.desk, services.watched, settings.completion_threshold)
+    gate = Gate(services.catalog, door, services.watched, accept_unknown=settings.unknown == "accept")
+    services.eraser.also += [door.forget, gate.forget]
+    return VideoHeartbeats(system, door, gate, access, services.counters)
 
 
 def _about(services: Services, health: Health) -> list[tuple[str, str, Handler]]:
@@ -148,6 +204,7 @@ def _about(services: Services, health: Health) -> list[tuple[str, str, Handler]]
         ("GET", "/readyz", health.ready),
         ("GET", "/metrics", health.metrics),
         ("GET", "/ws", health.upgrade),
+        *described.routes(dev=services.settings.dev),
     ]
     if services.settings.dev:
         routes.append(("GET", "/", health.front_page))

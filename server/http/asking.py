@@ -23,6 +23,8 @@ READ_S: Final = 2.0
 """How long a reader waits for a commit."""
 WRITE_S: Final = 10.0
 """How long whoever sent something waits; what was sent may then be stored all the same."""
+AWAY_MS: Final = 10_000
+"""Storage that took nothing for so long will not take this in time either: refused before it is read."""
 
 A = TypeVar("A")
 View = Callable[[Actor, int], A]
@@ -103,6 +105,13 @@ async def look_at_room(system: ActorSystem, room_id: str, view: Callable[[Room, 
     except (NotOwned, StoreAway, StoreRefused) as error:
         raise away(error) from error
     raise unavailable("the room is coming and going: try again")
+
+
+def check_storage(system: ActorSystem) -> None:
+    """Raises `Problem` (503) where what comes now could not be kept."""
+    away_since = system.committer.away_since
+    if system.busy or (away_since is not None and system.clock.now() - away_since >= AWAY_MS):
+        raise unavailable("storage is away: keep the samples and try again")
 
 
 def away(error: Exception) -> Problem:

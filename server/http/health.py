@@ -30,6 +30,7 @@ PAGE: Final = """<!doctype html>
 <li><a href="/healthz">/healthz</a>: is the process alive?</li>
 <li><a href="/readyz">/readyz</a>: does it serve?</li>
 <li><a href="/metrics">/metrics</a>: what it counts</li>
+<li><a href="/docs">/docs</a>: its HTTP API</li>
 </ul>
 </html>
 """

@@ -23,12 +23,10 @@ from server.desk import Denied, Desk, samples_of
 from server.http import bodies
 from server.http.access import Access, bearer
 from server.http.answers import Problem, invalid, json_answer, of_denied, too_large, unavailable
-from server.http.asking import WRITE_S, in_time
+from server.http.asking import WRITE_S, check_storage, in_time
 from server.http.posting import RoomPost, WatchPost
 from server.metrics import EdgeCounters
 
-AWAY_MS: Final = 10_000
-"""Storage that took nothing for so long will not take this in time either: refused before it is read."""
 TRIES: Final = 2
 
 _DECODER: Final = msgspec.json.Decoder(HeartbeatsBody)
@@ -54,7 +52,7 @@ class Heartbeats:
 
     async def post(self, request: web.Request) -> web.Response:
         """Take a batch in; answers when it is durable."""
-        self._check_storage()
+        check_storage(self._system)
         token = bearer(request)
         claims = None if token is None else await self._access.claims(token)
         with self._held.hold(request) as holding:
@@ -73,12 +71,6 @@ class Heartbeats:
                 raise
             self._samples.acked += count
         return json_answer(answer)
-
-    def _check_storage(self) -> None:
-        system = self._system
-        away_since = system.committer.away_since
-        if system.busy or (away_since is not None and system.clock.now() - away_since >= AWAY_MS):
-            raise unavailable("storage is away: keep the samples and try again")
 
     async def _understand(self, data: bytes, claims: Claims | None) -> tuple[Claims, HeartbeatsBody]:
         """The body and whose it is; a stranger is told nothing about fields."""

@@ -19,13 +19,13 @@ def path_id(request: web.Request, name: str = "id") -> str:
 
 def query_id(request: web.Request, name: str) -> str | None:
     """An id in the query; None where it is absent."""
-    value = _single(request, name)
+    value = single(request, name)
     return None if value is None else _checked(value, name)
 
 
 def cursor(request: web.Request) -> str:
     """Behind what the page begins; empty for the first."""
-    value = _single(request, "cursor") or ""
+    value = single(request, "cursor") or ""
     if len(value) > _CURSOR_CHARS or not _storable(value):
         raise invalid("Expected the `next` of an earlier answer - at `$.cursor`")
     return value
@@ -33,7 +33,7 @@ def cursor(request: web.Request) -> str:
 
 def choice(request: web.Request, name: str, options: tuple[str, ...]) -> str | None:
     """One of a few words; None where it is absent."""
-    value = _single(request, name)
+    value = single(request, name)
     if value is not None and value not in options:
         raise invalid(f"Expected one of {', '.join(options)} - at `$.{name}`")
     return value
@@ -41,7 +41,7 @@ def choice(request: web.Request, name: str, options: tuple[str, ...]) -> str | N
 
 def whole(request: web.Request, name: str, default: int, low: int, high: int) -> int:
     """A whole number from `low` to `high`."""
-    value = _single(request, name)
+    value = single(request, name)
     if value is None:
         return default
     if value.isascii() and value.isdigit() and len(value) <= len(str(high)) and low <= int(value) <= high:
@@ -49,7 +49,8 @@ def whole(request: web.Request, name: str, default: int, low: int, high: int) ->
     raise invalid(f"Expected a whole number from {low} to {high} - at `$.{name}`")
 
 
-def _single(request: web.Request, name: str) -> str | None:
+def single(request: web.Request, name: str) -> str | None:
+    """What a query says once; None where it is absent."""
     values = request.query.getall(name, [])
     if len(values) > 1:
         raise invalid(f"Expected it once - at `$.{name}`")

@@ -16,7 +16,7 @@ from server.auth import Claims
 from server.desk import Denied, Desk
 from server.http import asking, params, ranges
 from server.http.access import Access, is_staff
-from server.http.answers import HEADERS, conflict, forbidden, json_answer, not_found, unavailable
+from server.http.answers import HEADERS, conflict, forbidden, json_answer, not_found, of_denied, unavailable
 from server.http.sending import Sender
 from server.recordings.fetching import JPEG, file_name, media_type, thumbnail_name
 from storage.files import Files, FilesAway
@@ -104,20 +104,23 @@ class Recordings:
         return claims, job, job.figures
 
     async def _may_watch(self, claims: Claims, room_id: str) -> bool:
-        """Staff, and learners who attended the class or are enrolled in it (plugnmeet.md, reading 15).
-
-        The one place to ask for enrolments, once there are any: until then attendance alone opens it.
-        """
+        """Staff, and learners who attended the class or are enrolled in it (plugnmeet.md, reading 15)."""
         if is_staff(claims):
             return True
         try:
             self._desk.check_room(claims, room_id)
         except Denied:
             return False
-        attended = await asking.look_at_room(
-            self._system, room_id, lambda room, now: has_attended(room, claims.user_id, now)
+        found = await asking.look_at_room(
+            self._system, room_id, lambda room, now: (has_attended(room, claims.user_id, now), room.state.product_id)
         )
-        return bool(attended)
+        if found is None:
+            return False
+        attended, product_id = found
+        try:
+            return attended or await self._desk.takes_part(claims, product_id)
+        except Denied as denied:
+            raise of_denied(denied) from None
 
 
 def has_attended(room: Room, user_id: str, now: int) -> bool:

@@ -100,7 +100,7 @@ class Rooms:
         claims = await self._access.anybody(request)
         room_id = params.path_id(request)
         self._check(claims, room_id)
-        return json_answer(await self._look(room_id, room_views.of_room))
+        return json_answer(await self._look(claims, room_id, room_views.of_room))
 
     async def presence(self, request: web.Request) -> web.Response:
         """`GET /rooms/{id}/presence?cursor`: who is here now."""
@@ -109,16 +109,16 @@ class Rooms:
         after = params.cursor(request)
         self._check(claims, room_id)
         listed_to = None if is_staff(claims) else self._listed_to
-        page = await self._look(room_id, lambda room, now: (room_views.presence(room, now, after, listed_to),))
-        if page[0] is None:
+        page = await self._look(claims, room_id, lambda room, now: room_views.presence(room, now, after, listed_to))
+        if page is None:
             raise forbidden(f"more than {self._listed_to} are here: their list is for staff")
-        return json_answer(page[0])
+        return json_answer(page)
 
     async def timeline(self, request: web.Request) -> web.Response:
         """`GET /rooms/{id}/timeline?step=60`."""
-        await self._access.staff(request)
+        claims = await self._access.staff(request)
         step = params.whole(request, "step", STEP_S, 1, STEP_MAX_S)
-        known = await self._look(params.path_id(request), room_views.presences)
+        known = await self._look(claims, params.path_id(request), room_views.presences)
         if known.begin is None:
             return json_answer(TimelineAnswer(step, []))
         points = points_of(known.begin, known.end, step)
@@ -137,10 +137,17 @@ class Rooms:
         except Denied as denied:
             raise of_denied(denied) from None
 
-    async def _look(self, room_id: str, view: Callable[[Room, int], T]) -> T:
-        answer = await asking.look_at_room(self._system, room_id, view)
-        if answer is None:
+    async def _look(self, claims: Claims, room_id: str, view: Callable[[Room, int], T]) -> T:
+        found = await asking.look_at_room(
+            self._system, room_id, lambda room, now: (view(room, now), room.state.product_id)
+        )
+        if found is None:
             raise not_found("no such room")
+        answer, product_id = found
+        try:
+            await self._desk.check_enrolment(claims, product_id)
+        except Denied as denied:
+            raise of_denied(denied) from None
         return answer
 
     # -- steering -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Texts that people read, out of one file that an operator may replace (`ROLLCALL_THEME_FILE`).
+"""Texts, colours and icons that people see, out of one file that an operator may replace (`ROLLCALL_THEME_FILE`).
 
 What an operator's file leaves out is taken from the one that comes with the server, so a file of an older version
 goes on working. What it adds that nobody asks for is refused: it is a slip of the pen.
@@ -6,6 +6,8 @@ goes on working. What it adds that nobody asks for is refused: it is a slip of t
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -15,6 +17,7 @@ import msgspec
 LANGUAGES: Final = ("bn", "en")
 DEFAULT_LANGUAGE: Final = "bn"
 _BYTES_MAX: Final = 1024 * 1024
+_COLOR: Final = re.compile(r"#[0-9a-fA-F]{6}", re.ASCII)
 
 
 class ThemeError(Exception):
@@ -22,13 +25,27 @@ class ThemeError(Exception):
 
 
 class Theme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`texts[language][key]`."""
+    """`texts[language][key]`, `colors[key]` as `#rrggbb`, `icons[key]` by name or address."""
 
-    texts: dict[str, dict[str, str]]
+    texts: dict[str, dict[str, str]] = {}
+    colors: dict[str, str] = {}
+    icons: dict[str, str] = {}
 
     def text(self, language: str, key: str) -> str:
         """A text in one of `LANGUAGES`."""
         return self.texts[language][key]
+
+    def color(self, key: str) -> str:
+        """A colour."""
+        return self.colors[key]
+
+    def icon(self, key: str) -> str:
+        """An icon."""
+        return self.icons[key]
+
+    def months(self, language: str) -> list[str]:
+        """The twelve names, January first."""
+        return [self.texts[language][f"month_{number}"] for number in range(1, 13)]
 
 
 _DECODER: Final = msgspec.json.Decoder(Theme)
@@ -51,8 +68,22 @@ def _read(path: Path) -> Theme:
 
 def _over(ours: Theme, theirs: Theme, path: Path) -> Theme:
     for language, texts in theirs.texts.items():
-        unknown = sorted(texts.keys() - ours.texts.get(language, {}).keys())
-        if unknown:
-            message = f"{path}: no such text in {language!r}: {', '.join(unknown)}"
+        _check_keys(ours.texts.get(language, {}), texts, f"text in {language!r}", path)
+    _check_keys(ours.colors, theirs.colors, "color", path)
+    _check_keys(ours.icons, theirs.icons, "icon", path)
+    for key, color in theirs.colors.items():
+        if not _COLOR.fullmatch(color):
+            message = f"{path}: color {key!r} is not of the form #rrggbb: {color!r}"
             raise ThemeError(message)
-    return Theme({language: texts | theirs.texts.get(language, {}) for language, texts in ours.texts.items()})
+    return Theme(
+        {language: texts | theirs.texts.get(language, {}) for language, texts in ours.texts.items()},
+        ours.colors | theirs.colors,
+        ours.icons | theirs.icons,
+    )
+
+
+def _check_keys(ours: Mapping[str, str], theirs: Mapping[str, str], what: str, path: Path) -> None:
+    unknown = sorted(theirs.keys() - ours.keys())
+    if unknown:
+        message = f"{path}: no such {what}: {', '.join(unknown)}"
+        raise ThemeError(message)

@@ -170,6 +170,11 @@ class Hub:
         for index, connection in enumerate(list(self.connections)):
             connection.bye(ByeReason.DRAINING, ready_in_ms + index * SPREAD_MS // total)
 
+    def send_away(self, user_id: str) -> None:
+        """End a learner's connections: nothing is kept of them any more, and they need another token."""
+        for connection in list(self._by_user.get(user_id, ())):
+            connection.close(CloseCode.UNAUTHENTICATED, "the learner was erased")
+
     # -- streams ------------------------------------------------------------------------------------------------------
 
     def attach(self, stream: Stream) -> Stream | None:

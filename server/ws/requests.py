@@ -133,6 +133,7 @@ class Requests:
         actor = await connection.hub.desk.find_room(room_id, create=False)
         if actor is None:
             raise Denied(ErrorCode.NOT_FOUND, "no such room")
+        await connection.hub.desk.check_enrolment(claims, actor.room.state.product_id)
         self._post(Asked(actor, Tick()), PageAnswer(connection, frame))
 
     def _interact(self, frame: Interact) -> None:

@@ -45,11 +45,3 @@ SELECT live_class_id, user_id, stars, comment, rated_at FROM ratings WHERE live_
 INSERT INTO ratings (live_class_id, user_id, stars, comment, rated_at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (live_class_id, user_id) DO UPDATE
    SET stars = excluded.stars, comment = excluded.comment, rated_at = excluded.rated_at;
-
--- name: content
--- By its key.
-SELECT kind, content_id, title, duration_ms, stub FROM contents WHERE kind = $1 AND content_id = $2;
-
--- name: put_content_stub
--- A content that is known stays as it is.
-INSERT INTO contents (kind, content_id, stub) VALUES ($1, $2, true) ON CONFLICT (kind, content_id) DO NOTHING;

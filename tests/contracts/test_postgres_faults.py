@@ -12,6 +12,7 @@ import pytest
 
 from actors.machines.rows import Rows
 from actors.ports import Fence, Quarantined, StoreAway, StoreRefused
+from storage.catalog import PostgresCatalog
 from storage.errors import Conflicted, translate
 from storage.postgres import Database
 from storage.reading import Rating
@@ -144,7 +145,7 @@ async def test_a_transaction_is_undone_when_its_server_stops(server: Server, own
         await write()
 
     server.start()
-    assert await node(database).reading.content("video", "c1") is None
+    assert await PostgresCatalog(database).contents([("video", "c1"), ("video", "c2")]) == []
 
 
 async def test_a_statement_that_takes_too_long_is_cancelled_by_the_server(own: PostgresStore):

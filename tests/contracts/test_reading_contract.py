@@ -1,4 +1,4 @@
-"""What is asked of the store: sessions, rooms, ratings, contents; and what is set aside in it."""
+"""What is asked of the store: sessions, rooms, ratings; and what is set aside in it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 
 from actors.machines.rows import RoomRow, Rows
 from actors.ports import ROOM, WATCH, Checkpoint, Fence, Quarantined, StoredSession, StoreRefused
-from storage.reading import Content, Rating
+from storage.reading import Rating
 from tests.support.examples import NAME, T0, entry, presence, room, segment, session, snapshot
-from tests.support.stores import QUARANTINE_KEPT, Node, PostgresStore, Store
+from tests.support.stores import QUARANTINE_KEPT, Node, Store
 
 
 async def put(node: Node, *rows: Rows) -> None:
@@ -126,24 +126,6 @@ async def test_rating_twice_replaces(node: Node):
 async def test_there_are_one_to_five_stars(node: Node, stars: int):
     with pytest.raises(StoreRefused):
         await node.reading.rate(Rating("r1", "u1", stars, None, T0))
-
-
-async def test_a_stub_makes_a_content_known(node: Node):
-    assert await node.reading.content("video", "c1") is None
-
-    for _ in range(2):
-        await node.reading.put_content_stub("video", "c1")
-
-    assert await node.reading.content("video", "c1") == Content("video", "c1", None, None, stub=True)
-
-
-async def test_a_stub_leaves_a_known_content_alone(postgres: PostgresStore):
-    node, connection = await postgres.node(), await postgres.connection()
-    await connection.execute("INSERT INTO contents VALUES ('video', 'c1', 'Algebra', 600000)")
-
-    await node.reading.put_content_stub("video", "c1")
-
-    assert await node.reading.content("video", "c1") == Content("video", "c1", "Algebra", 600_000, stub=False)
 
 
 # -- quarantine ---------------------------------------------------------------------------------------------------

@@ -147,6 +147,9 @@ class Lesson:
         last = None if end is None else T0 + end
         self.step(Scheduled("Algebra", first, last, "p1"), at)
 
+    def is_to_be_again(self, start: int, end: int, at: int) -> None:
+        self.step(Scheduled("Algebra", T0 + start, T0 + end, "p1", revived=True), at)
+
     def starts(self, at: int, received: int | None = None) -> Any:
         return self.turn(Started(T0 + at, "rest"), at if received is None else received)
 

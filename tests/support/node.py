@@ -22,13 +22,14 @@ from actors.machines.events import AnyEvent
 from actors.system import ActorSystem, Rules, Stores
 from protocol.codec import Codec
 from server.auth import Role, Verifier, sign
-from server.contents import KnownContents
+from server.catalog import Catalog
 from server.desk import Desk
 from server.listener import FirstBytes, Upgrades
 from server.ws.connection import Connection
 from server.ws.hub import Hub, Limits
 from storage.memory import Memory, MemoryJournal, MemoryLeases, MemoryQuarantine, MemorySnapshots
-from storage.memory_rows import MemoryReading, MemorySessions
+from storage.memory_catalog import MemoryCatalog
+from storage.memory_rows import MemorySessions
 
 SECRET = "0123456789abcdef0123456789abcdef"
 DEADLINE_S = 10.0
@@ -79,8 +80,8 @@ class Node:
         self.hub = Hub(self.clock, self.limits, self.verifier)
         stores = Stores(MemoryJournal(memory), MemorySnapshots(memory), MemoryLeases(memory), MemoryQuarantine(memory))
         self.system = ActorSystem(stores, self.rules, self.hub, clock=self.clock, address="here", sole_owner=True)
-        contents = KnownContents(MemoryReading(memory))
-        self.desk = Desk(self.system, MemorySessions(memory), contents, accept_unknown=self._accept_unknown)
+        self.catalog = Catalog(MemoryCatalog(memory))
+        self.desk = Desk(self.system, MemorySessions(memory), self.catalog, accept_unknown=self._accept_unknown)
         self.hub.use(self.system, self.desk)
         await self.system.start()
         async with asyncio.timeout(DEADLINE_S):

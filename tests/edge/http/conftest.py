@@ -19,16 +19,26 @@ from actors.system import ActorSystem, Rules, Stores
 from protocol.rest import ErrorEnvelope
 from server import config, theme
 from server.auth import Verifier, sign
-from server.contents import KnownContents
+from server.catalog import Catalog
+from server.catalog.writing import CatalogWriter
 from server.desk import Desk
 from server.http.app import Services, build
+from server.learners.erasing import Eraser
 from server.metrics import EdgeCounters
 from server.ws.hub import Hub, Limits
+from storage.attendance import AttendanceBook
+from storage.engagement import PostgresEngagement
 from storage.files import DirectoryFiles
+from storage.learners import Learners
+from storage.learning import PostgresLearning
 from storage.memory import Memory, MemoryJournal, MemoryLeases, MemoryQuarantine, MemorySnapshots
+from storage.memory_catalog import MemoryCatalog
 from storage.memory_jobs import MemoryJobs
+from storage.memory_keys import MemoryKeys
 from storage.memory_rows import MemoryReading, MemorySessions
+from storage.memory_watched import MemoryWatched
 from storage.memory_webhooks import MemoryWebhooks
+from storage.postgres import Database
 
 DAY_S = 86_400
 SECRET = "a secret of the tests, thirty-two bytes or more"
@@ -76,8 +86,10 @@ class World:
         self.system = ActorSystem(
             stores, rules, self.hub, clock=self.clock, address="test", sole_owner=True, counters=Counters()
         )
-        contents = KnownContents(self.reading)
-        self.desk = Desk(self.system, self.sessions, contents, accept_unknown=settings.unknown == "accept")
+        self.catalog_store = MemoryCatalog(memory)
+        self.catalog = Catalog(self.catalog_store)
+        self.write_keys = MemoryKeys(memory)
+        self.desk = Desk(self.system, self.sessions, self.catalog, accept_unknown=settings.unknown == "accept")
         self.hub.use(self.system, self.desk)
         self.services = Services(
             system=self.system,
@@ -89,6 +101,14 @@ class World:
             webhooks=self.webhooks,
             jobs=self.jobs,
             files=self.files,
+            catalog=self.catalog,
+            catalog_writer=CatalogWriter(self.catalog_store, self.catalog, self.system),
+            write_keys=self.write_keys,
+            watched=MemoryWatched(memory),
+            learning=PostgresLearning(Database("")),  # never opened: dashboards are in tests/edge/learning
+            engagement=PostgresEngagement(Database("")),  # the same: tests/edge/engagement
+            attendance=AttendanceBook(Database("")),  # the same: tests/edge/learners
+            eraser=Eraser(self.system, Learners(Database("")), self.hub.send_away),
             theme=theme.load(),
             counters=self.edge,
             connections=lambda: len(self.hub.connections),

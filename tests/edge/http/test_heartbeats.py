@@ -357,7 +357,8 @@ async def test_unknown_rooms_and_contents_are_not_found_where_they_are_refused(m
     now = world.now()
     for target in ({"room": "r1"}, {"content": LESSON}):
         (await world.beat("u1", target | {"samples": [sample(1, now, 0)]})).refusal(404, "NOT_FOUND")
-    await world.reading.put_content_stub("lesson", "7")
+    await world.catalog_store.put_content_stub("lesson", "7")
+    await world.catalog.refresh()
     assert (await world.beat("u1", {"content": LESSON, "samples": [sample(1, now, 0)]})).status == 200
 
 
@@ -450,7 +451,7 @@ async def test_a_commit_that_does_not_come_in_time_is_503_and_a_repeat_is_harmle
 
 async def test_storage_away_for_long_is_told_at_once(world, monkeypatch):
     monkeypatch.setattr("server.http.heartbeats.WRITE_S", 0.05)
-    monkeypatch.setattr("server.http.heartbeats.AWAY_MS", 10)
+    monkeypatch.setattr("server.http.asking.AWAY_MS", 10)
     now = world.now()
     body = {"room": "r1", "samples": [sample(1, now, 0)]}
     await world.beat("u1", body)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from actors.machines.events import Joined
+from protocol.catalog import Enrolment
 from server.http import sending
 from server.recordings.fetching import file_name, thumbnail_name
 from storage.files import FilesAway
@@ -113,6 +114,20 @@ async def test_who_attended_may_watch_and_nobody_else(world, tmp_path):
     (await world.call("GET", "/api/v1/rooms/r1/recordings", user="28")).refusal(403, "FORBIDDEN")
     (await fetch(world, job_id, staff=False, user="28")).refusal(404, "NOT_FOUND")
     (await fetch(world, job_id, staff=False)).refusal(401, "UNAUTHENTICATED")
+
+
+async def test_who_is_enrolled_may_watch_what_was_missed(world, tmp_path):
+    job_id = await kept(world, tmp_path)
+    await world.call("PUT", "/api/v1/rooms/r1", {"name": "x", "product_id": 15}, staff=True)
+    (await fetch(world, job_id, staff=False, user="28")).refusal(404, "NOT_FOUND")
+
+    now = [Enrolment("15", "28", None, None, T0), Enrolment("15", "29", None, world.now(), T0)]
+    await world.services.catalog_writer.write(now)
+
+    assert (await fetch(world, job_id, staff=False, user="28")).text == CONTENT
+    (await fetch(world, job_id, staff=False, user="29")).refusal(404, "NOT_FOUND")
+    world.faults.away = True
+    (await fetch(world, job_id, staff=False, user="30")).refusal(503, "STORAGE_UNAVAILABLE")
 
 
 async def test_a_glance_is_no_attendance(world, tmp_path):

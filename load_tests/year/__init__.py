@@ -1,0 +1,1 @@
+"""A year of a real-size platform: written as history for `rollcall import`, then asked for as dashboards do."""

@@ -1,0 +1,104 @@
+"""`X-Write-Key`: who sends from server to server, and with what right (collector.md).
+
+Keys are held in memory and read again every two seconds where somebody uses one, so a key that is made, revoked or
+changed is known within that time on every node. Missing and unknown keys get one answer on one path, and an unknown key
+is looked up by its digest: how long that takes tells nothing of any key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+
+from actors.ports import StoreAway, StoreRefused
+from protocol.codes import HttpError
+from server.http.answers import Problem, forbidden, rate_limited, unavailable
+from server.http.throttle import Throttle
+from storage.keys import KeyStore, Right, WriteKey, digest_of
+
+log = structlog.get_logger(__name__)
+
+HEADER: Final = "X-Write-Key"
+FRESH_S: Final = 2.0
+LOOK_AGAIN_S: Final = 0.25
+"""An unknown key may have been made just now; but strangers cannot make the database work harder than this."""
+STALE_S: Final = 10.0
+"""Nothing is believed that was read longer ago: a key may have been revoked since."""
+KEY_CHARS: Final = 256
+
+
+class Keys:
+    """One a process. `rate` requests a second and key, twice as many at once."""
+
+    def __init__(
+        self, store: KeyStore, now: Callable[[], int], rate: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._now = now
+        self._monotonic = monotonic
+        self._throttle = Throttle(rate, 2 * rate)
+        self._known: dict[bytes, WriteKey] = {}
+        self._read_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+
+    async def require(self, request: web.Request, right: Right, given: str | None = None) -> WriteKey:
+        """The key of a request; `given` is one that stands elsewhere than in the header, which wins.
+
+        Raises `Problem`: 401, 403, 429, 503.
+        """
+        key = await self._find(request.headers.get(HEADER, given or ""))
+        if key is None:
+            raise _unknown()
+        state = key.state(self._now())
+        if state != "valid":
+            raise forbidden(f"this key is {state}")
+        if right not in key.rights:
+            raise forbidden(f"this key has no right to `{right}`")
+        wait = self._throttle.take(key.name, time.monotonic())
+        if wait:
+            raise rate_limited(wait)
+        return key
+
+    async def _find(self, given: str) -> WriteKey | None:
+        digest = digest_of(given[:KEY_CHARS])
+        found = self._known.get(digest)
+        age = self._monotonic() - self._read_at
+        if age > (LOOK_AGAIN_S if found is None else FRESH_S):
+            await self._refresh()
+            found = self._known.get(digest)
+        return found if found is not None and hmac.compare_digest(found.digest, digest) else None
+
+    async def _refresh(self) -> None:
+        """Read all keys, once for all who wait. Raises `Problem` (503) where what is known is too old to go by."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read(), name="read write keys")
+        try:
+            # One who gives up must not take the answer from the others.
+            await asyncio.shield(self._reading)
+        except (StoreAway, StoreRefused) as error:
+            if self._monotonic() - self._read_at > STALE_S:
+                raise unavailable() from error
+
+    async def _read(self) -> None:
+        began = self._monotonic()
+        try:
+            self._known = {key.digest: key for key in await self._store.keys()}
+            self._read_at = began
+        finally:
+            self._reading = None
+
+
+async def require_key(keys: Keys, request: web.Request, right: Right) -> str:
+    """The name of the key that a request came with. Raises `Problem`: 401, 403, 429, 503."""
+    return (await keys.require(request, right)).name
+
+
+def _unknown() -> Problem:
+    headers: dict[str, str] = {hdrs.WWW_AUTHENTICATE: f'WriteKey realm="rollcall", header="{HEADER}"'}
+    return Problem(401, HttpError.UNAUTHENTICATED, f"a valid write key is needed in {HEADER}", headers)
