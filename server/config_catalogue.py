@@ -144,7 +144,12 @@ CATALOGUE: Final[dict[str, tuple[Setting, ...]]] = {
             "ROLLCALL_LATE_GRACE_SECONDS", "late_grace_s", _grace, "300", "s", "later than this after the start is late"
         ),
         Setting(
-            "ROLLCALL_ATTENDED_MIN_SECONDS", "attended_min_s", _grace, "60", "s", "presence that counts as attended"
+            "ROLLCALL_ATTENDED_MIN_SECONDS",
+            "attended_min_s",
+            values.number(1, _DAY_S),
+            "60",
+            "s",
+            "presence that counts as attended",
         ),
         Setting(
             "ROLLCALL_UNKNOWN",

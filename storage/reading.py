@@ -54,8 +54,6 @@ class Reading(Protocol):
         ...
 
 
-
-
 class PostgresReading:
     """`Reading` in PostgreSQL."""
 

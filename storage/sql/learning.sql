@@ -22,10 +22,11 @@ SELECT product_id FROM (
      UNION
     SELECT c.catalog_product_id FROM contents_of JOIN contents AS c USING (kind, content_id)
      UNION
-    SELECT coalesce(k.catalog_product_id, c.catalog_product_id, q.catalog_product_id)
+    SELECT coalesce(k.catalog_product_id, c.catalog_product_id, q.catalog_product_id, z.catalog_product_id)
       FROM quiz_responses AS q
       LEFT JOIN catalog_classes AS k ON k.live_class_id = q.identification_id
       LEFT JOIN classes AS c ON c.live_class_id = q.identification_id
+      LEFT JOIN quizzes AS z USING (quiz_id, identification_id)
      WHERE q.user_id = $1
      UNION
     SELECT coalesce(e.catalog_product_id, s.catalog_product_id)

@@ -23,6 +23,8 @@ from storage.embedded.binaries import obstacle, program_directory
 from storage.embedded.layout import PORT, Account, DirectoryLock, Layout
 from storage.embedded.log_file import LogFile
 
+pytestmark = pytest.mark.slow  # each starts a PostgreSQL
+
 AS_ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not AS_ROOT, reason="about dropping privileges: not run as an ordinary user")
 DEADLINE_S = 30.0

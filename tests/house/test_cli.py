@@ -19,6 +19,8 @@ from server.devsecret import DevSecretError, read_or_create
 from storage.embedded import EmbeddedPostgres
 from storage.probe import DatabaseFacts
 
+pytestmark = pytest.mark.slow  # each starts the program
+
 ROLLCALL = str(Path(sys.executable).parent / "rollcall")
 KEY = "a secret of more than thirty-two bytes"
 

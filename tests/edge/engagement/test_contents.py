@@ -9,6 +9,8 @@ import pytest
 from tests.edge.engagement.conftest import DAY, HOUR, Watching
 from tests.edge.learning.conftest import World, said
 
+pytestmark = pytest.mark.slow  # a database of its own each
+
 BASE = "/videos/engagement"
 SEVEN: dict[str, Any] = {"content_kind": "video", "content_id": "7"}
 

@@ -10,6 +10,8 @@ from tests.edge.engagement.conftest import DAY, HOUR, Watching
 from tests.edge.learning.conftest import MINUTE, World, said
 from tests.support.examples import T0
 
+pytestmark = pytest.mark.slow  # a database of its own each
+
 TOP = "/videos/engagement/top"
 NOON = T0 // 1000 * 1000
 """A Monday, 22:00 in Dhaka."""
