@@ -36,7 +36,9 @@ class LearnerTruth(msgspec.Struct):
     """The same with the gaps that count."""
     presence_seconds: int
     attended: bool
-    """Present for the attended minimum, by the millisecond: whole seconds are for showing."""
+    """Present for the attended minimum, by the millisecond: what a room counts."""
+    was_present: bool
+    """The same by whole seconds, as dashboards count (learning-api.md, reading 1)."""
     late: bool
     device_seconds: dict[str, int]
     reasons: dict[str, int]
@@ -109,6 +111,7 @@ def _learner(
         stays=unite((stay.joined, stay.gone) for stay in mine),
         presence=presence,
         presence_seconds=seconds(inside),
+        was_present=seconds(inside) >= rules.attended_min_s,
         attended=sum(high - low for low, high in inside) >= rules.attended_min_s * 1000,
         late=_late(room, inside, rules),
         device_seconds={
