@@ -19,12 +19,21 @@ def main(arguments: Sequence[str]) -> int:
     """Write it; progress goes to standard error."""
     options = _options(arguments)
     size = Size(options.learners, options.classes, options.lessons, options.segments).share(options.share)
-    end = (int(options.end_s * 1000) if options.end_s else int(time.time() * 1000)) // DAY_MS * DAY_MS
-    platform = Platform(size, options.seed, end)
-    if options.output == "-":
-        return _write(platform, options.seed, sys.stdout)
-    with Path(options.output).open("w", encoding="utf-8") as file:
-        return _write(platform, options.seed, file)
+    return write(size, options.seed, last_midnight_ms(options.end_s), options.output)
+
+
+def write(size: Size, seed: int, end_ms: int, output: str) -> int:
+    """Write a platform's year to a file, or to standard output where that is `-`; the exit code. Raises OSError."""
+    if output == "-":
+        return _write(Platform(size, seed, end_ms), seed, sys.stdout)
+    # Opened first: what cannot be written is not worth a minute of thought.
+    with Path(output).open("w", encoding="utf-8") as file:
+        return _write(Platform(size, seed, end_ms), seed, file)
+
+
+def last_midnight_ms(end_s: float | None = None) -> int:
+    """Where the year ends, Unix ms: the UTC day of `end_s`, or today's, has just begun."""
+    return int((time.time() if end_s is None else end_s) * 1000) // DAY_MS * DAY_MS
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -241,3 +241,17 @@ def test_a_development_secret_that_was_cut_short_is_refused(tmp_path: Path):
     (tmp_path / "dev-secret").write_text("short\n")
     with pytest.raises(DevSecretError, match="cut short"):
         read_or_create(tmp_path)
+
+
+def test_a_year_of_history_is_written_in_the_form_that_import_reads(tmp_path: Path):
+    told = rollcall("simulate", "--history", "year.ndjson", "--share", "0.0005", "--seed", "3", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    again = rollcall("simulate", "--history", "-", "--share", "0.0005", "--seed", "3", cwd=tmp_path)
+    assert again.stdout == (tmp_path / "year.ndjson").read_text()
+    read = rollcall("import", "--check", "year.ndjson", cwd=tmp_path)
+    assert read.returncode == 0, read.stderr
+
+
+def test_history_that_cannot_be_written_is_one_clear_line(tmp_path: Path):
+    done = rollcall("simulate", "--history", "missing/year.ndjson", cwd=tmp_path)
+    assert (done.returncode, is_one_clear_line(done.stderr)) == (1, True)
