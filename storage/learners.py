@@ -42,8 +42,10 @@ class Learners:
 
     async def rows(self, user_id: str) -> AsyncIterator[Held]:
         """Every row of every table, then what bodies hold of them."""
-        for record in await self._database.fetch("learner_rows", user_id):
-            yield Held(record["relation"], msgspec.Raw(record["content"].encode()))
+        # A cursor: a learner of many years has more rows than should be held at once.
+        async with self._database.transaction() as connection:
+            async for record in connection.cursor(statements()["learner_rows"], user_id, prefetch=PAGE):
+                yield Held(record["relation"], msgspec.Raw(record["content"].encode()))
         for record in await self._database.fetch("outbox_of_learner", user_id):
             yield Held("outbox", msgspec.Raw(record["body"].encode()))
         async for kind, key in self.snapshots_with(user_id):

@@ -94,6 +94,10 @@ class Catalog:
         """This node has ended this enrolment."""
         self._forget_enrolments([(product_id, user_id)])
 
+    def forget_learner(self, user_id: str) -> None:  # noqa: ARG002 - all go: one may have been a product's last
+        """A learner is erased: their enrolments leave no row behind that would tell of it."""
+        self._forget_enrolments(None)
+
     async def run(self) -> None:
         """Hear of what others write, for ever."""
         while True:

@@ -194,7 +194,7 @@ def _video_heartbeats(services: Services, access: Access) -> VideoHeartbeats:
     system, settings = services.system, services.settings
     door = SimpleDoor(system, services.desk, services.watched, settings.completion_threshold)
     gate = Gate(services.catalog, door, services.watched, accept_unknown=settings.unknown == "accept")
-    services.eraser.also += [door.forget, gate.forget]
+    services.eraser.also += [door.forget, gate.forget, services.catalog.forget_learner]
     return VideoHeartbeats(system, door, gate, access, services.counters)
 
 

@@ -86,6 +86,8 @@ class Eraser:
             else:
                 raise StoreAway("the learner keeps coming back: take their account away, then erase again")
             gone = await self._store.erase(user_id)
+            # Somebody may have asked while the rows were still there.
+            self._forget_elsewhere(user_id)
             await self.journal_forgets()
         log.info("learner.erased", rows=sum(gone.values()))
         return gone
@@ -96,8 +98,7 @@ class Eraser:
         for asked_by in [asked_by for asked_by in directory.keyed if asked_by[0] == user_id]:
             del directory.keyed[asked_by]
         directory.forget_watcher(user_id)
-        for forget in self.also:
-            forget(user_id)
+        self._forget_elsewhere(user_id)
         found: dict[tuple[int, str], Actor] = {}
         for count, actor in enumerate(list(directory)):
             if count % BREATHE_EVERY == 0:
@@ -110,6 +111,10 @@ class Eraser:
             if there is not None:
                 found[kind, key] = there
         return list(found.values())
+
+    def _forget_elsewhere(self, user_id: str) -> None:
+        for forget in self.also:
+            forget(user_id)
 
     async def _forget(self, actors: list[Actor], user_id: str) -> None:
         for actor in actors:

@@ -122,6 +122,19 @@ async def test_figures_of_the_class_and_of_the_lesson_are_those_of_who_is_left(w
     assert [member["user_id"] for member in json.loads(text)["members"]] == [STAYS]
 
 
+async def test_an_enrolment_that_is_gone_lets_nobody_in_any_more(world: World):
+    catalog, insert = world.server.catalog, "INSERT INTO enrolments (product_id, user_id, updated_at, changed)"
+    await world.database.execute(f"{insert} VALUES ('1', $1, now(), 0), ('1', $2, now(), 0)", GONE, STAYS)
+    assert await catalog.enrolled(GONE, "1", world.now())
+
+    await world.call("DELETE", f"/users/{GONE}")
+
+    assert not await catalog.enrolled(GONE, "1", world.now())
+    assert await catalog.enrolled(STAYS, "1", world.now())
+    await world.call("DELETE", f"/users/{STAYS}")
+    assert await catalog.enrolled(GONE, "1", world.now()), "nobody is enrolled in it any more: it is open to all"
+
+
 async def test_erasing_again_and_erasing_nobody_finds_nothing(world: World):
     await a_learners_life(world, GONE)
     await world.call("DELETE", f"/users/{GONE}")
