@@ -32,7 +32,8 @@ BATCH_ROWS: Final = 5_000
 """A checkpoint that has so many rows takes no more actors in."""
 RETRY_MS: Final = 1_000
 REFUSED_RETRY_MS: Final = 30_000
-OLDEST_MIN: Final = 1_024
+QUEUED_MIN: Final = 1_024
+"""What a queue may grow to before entries that hold no more are thrown out: they keep actors that were put away."""
 FIRST_BATCH: Final = 1
 
 
@@ -64,12 +65,13 @@ class Checkpointer:
         self._on_clean = on_clean
         self._every_ms = every_ms
         self._due: list[tuple[int, int, Actor]] = []
+        self._due_limit = QUEUED_MIN
         self._due_at: dict[Actor, int] = {}
         """Which entry of `_due` is an actor's one."""
         self._due_count = 0
         self._oldest: deque[tuple[int, Actor]] = deque()
         """By number, lowest first; what a checkpoint has covered since is passed over."""
-        self._oldest_limit = OLDEST_MIN
+        self._oldest_limit = QUEUED_MIN
         self._trimmed_below = FIRST_BATCH
         self._may_trim = False
         self._own_from = FIRST_BATCH
@@ -86,7 +88,7 @@ class Checkpointer:
         self._oldest.append((actor.dirty_from, actor))
         if len(self._oldest) > self._oldest_limit:
             self._oldest = deque({(number, each): None for number, each in self._oldest if _holds(number, each)})
-            self._oldest_limit = max(OLDEST_MIN, 2 * len(self._oldest))
+            self._oldest_limit = max(QUEUED_MIN, 2 * len(self._oldest))
         # Staggered over the second half of the interval, always at the same place for the same actor.
         half = self._every_ms // 2
         self._push(actor, now + half + crc32(actor.key.encode()) % max(1, half))
@@ -143,6 +145,10 @@ class Checkpointer:
         self._due_at[actor] = at
         self._due_count += 1
         heapq.heappush(self._due, (at, self._due_count, actor))
+        if len(self._due) > self._due_limit:
+            self._due = [entry for entry in self._due if self._due_at.get(entry[2]) == entry[0]]
+            heapq.heapify(self._due)
+            self._due_limit = max(QUEUED_MIN, 2 * len(self._due))
         if self._due[0][2] is actor:
             self._wake.set()
 

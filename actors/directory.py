@@ -13,7 +13,7 @@ from typing import Final
 from actors.actor import Actor, Status
 from actors.loader import Loader
 from actors.loads import Loads
-from actors.machines.presence import HTTP
+from actors.machines.holding import HTTP
 from actors.machines.room import Room
 from actors.ports import ROOM, Kind, SnapshotStore
 from protocol import ids

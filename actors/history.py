@@ -15,7 +15,8 @@ import msgspec
 from actors import snapshots
 from actors.actor import Actor
 from actors.machines import ranges
-from actors.machines.presence import INTERVALS_MAX, Member
+from actors.machines.holding import INTERVALS_MAX
+from actors.machines.presence import Member
 from actors.machines.room import Room
 from actors.machines.rows import PresenceRow
 from actors.machines.state import BY_EVENT, RoomRules, RoomState

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import zstandard
 
+from actors import packing
 from actors.actor import Actor
 from actors.machines.state import RoomState
 from actors.machines.watch import NEVER, WatchSession, WatchState
@@ -44,7 +45,7 @@ def unpacked(body: bytes) -> bytes:
     if body[:1] == PLAIN:
         return body[1:]
     if body[:1] == ZSTD:
-        return zstandard.ZstdDecompressor().decompress(body[1:], max_output_size=UNPACKED_MAX)
+        return packing.unpacked(zstandard.ZstdDecompressor(), memoryview(body)[1:], UNPACKED_MAX)
     message = f"snapshot format {body[:1]!r} is not known to this version"
     raise StoreRefused(message)
 

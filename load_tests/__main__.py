@@ -19,19 +19,25 @@ from typing import Any
 import uvloop
 
 from load_tests import scenarios
+from load_tests.collector import collector
 from load_tests.events import events
+from load_tests.mobile import command as mobile
 from load_tests.plugnmeet import classes
 from load_tests.step import step
 from load_tests.webhooks import webhooks
 from load_tests.year import dashboards, history
 
 RESULTS = Path(__file__).parent / "results"
-SCENARIOS = ["heartbeats", "http", "video", "idle", "step", "webhooks", "events", "plugnmeet"]
+SCENARIOS = ["heartbeats", "http", "video", "idle", "step", "webhooks", "events", "plugnmeet", "collector"]
 NOT_KEPT = frozenset({"scenario", "name", "amqp", "token", "key"})
 """Options that say nothing of what was measured, or are secrets."""
 
 
-OWN_OPTIONS: dict[str, Callable[[Sequence[str]], int]] = {"history": history.main, "dashboards": dashboards.main}
+OWN_OPTIONS: dict[str, Callable[[Sequence[str]], int]] = {
+    "history": history.main,
+    "dashboards": dashboards.main,
+    "mobile": mobile.main,
+}
 """Commands that take other options, and write elsewhere."""
 
 
@@ -60,6 +66,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         "webhooks": lambda ask: uvloop.run(webhooks(ask.rooms, ask.rate, ask.seconds)),
         "events": _events,
         "plugnmeet": classes.run,
+        "collector": lambda ask: uvloop.run(collector(ask.connections, ask.rate, ask.seconds, ask.samples)),
     }
     return ask[options.scenario](options)
 

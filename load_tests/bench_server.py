@@ -135,6 +135,11 @@ class BenchServer:
         """A token of staff."""
         return self._tokens("--user", "bench-staff", "--role", "staff")[0]
 
+    def write_key(self, name: str, right: str) -> str:
+        """A new write key."""
+        command = [_rollcall(), "keys", "create", "--data-dir", str(self.data_dir), "--name", name, "--right", right]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
     def _tokens(self, *options: str) -> list[str]:
         command = [_rollcall(), "token", "--data-dir", str(self.data_dir), "--ttl", "6h", *options]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()

@@ -50,7 +50,7 @@ class HttpPlayer(asyncio.Protocol):
             length = int(lower[at + 15 :].split(b"\r\n", 1)[0])
             if len(self._buffer) < head + 4 + length:
                 return
-            if self._buffer.startswith(b"HTTP/1.1 200"):
+            if self._buffer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202")):
                 self.answered += 1
             else:
                 self.refused += 1

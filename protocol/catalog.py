@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from protocol import limits, loose
+from protocol.xapi.profile import IRI_CHARS
 
 REQUIRES_MAX: Final = 100
 """Contents that one content may demand."""
@@ -71,6 +72,8 @@ class Lesson(msgspec.Struct, frozen=True):
     completion_threshold: float | None
     ignore_tail: bool
     updated_at: int
+    xapi_id: str | None = None
+    """What xAPI statements call it."""
 
 
 class Enrolment(msgspec.Struct, frozen=True):
@@ -148,6 +151,12 @@ def _length(value: Any) -> int | None:  # noqa: ANN401
     if type(value) not in (int, float):
         raise loose.Unfit("not a number")
     return loose.seconds_as_ms(value) or None
+
+
+def _iri(value: Any) -> str:  # noqa: ANN401
+    if type(value) is not str or not 1 <= len(value) <= IRI_CHARS or ":" not in value:
+        raise loose.Unfit(f"not an IRI of at most {IRI_CHARS} characters")
+    return _storable(value)
 
 
 def _threshold(value: Any) -> float:  # noqa: ANN401
@@ -246,6 +255,7 @@ SHAPES: Final[dict[str, Shape]] = {
             _Field("completion_threshold", _threshold, None),
             _Field("ignore_tail", _boolean, default=False),
             _UPDATED,
+            _Field("xapi_id", _iri, None),
         ),
         _check_lesson,
     ),

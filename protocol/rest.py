@@ -24,8 +24,16 @@ def rfc3339(unix_ms: int | None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _second(unix_s: int) -> str:
-    """Answers of one moment speak of the same seconds: writing one costs ten times as much as finding it again."""
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    """Answers of one moment speak of the same seconds: writing one costs five times as much as finding it again."""
+    day, second = divmod(unix_s, 86_400)
+    minute, second = divmod(second, 60)
+    return f"{_day(day)}T{minute // 60:02d}:{minute % 60:02d}:{second:02d}"
+
+
+@lru_cache(maxsize=4096)
+def _day(day: int) -> str:
+    """Of the days since 1970-01-01; a list of attendance has few of them and all their seconds."""
+    return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d").rjust(10, "0")
 
 
 Moment = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
@@ -64,12 +72,12 @@ class HeartbeatsAnswer(msgspec.Struct, frozen=True):
 
 
 class RoomBody(msgspec.Struct, frozen=True):
-    """`PUT /api/v1/rooms/{id}`: what the time-table knows."""
+    """`PUT /api/v1/rooms/{id}`: what the time-table knows. Without `product_id` the room keeps its; null clears it."""
 
     name: Annotated[str, Meta(max_length=limits.NAME_CHARS, pattern=r"\A[^\x00]*\Z")] | None = None
     scheduled_start: Moment | None = None
     scheduled_end: Moment | None = None
-    product_id: LooseId | None = None
+    product_id: LooseId | UnsetType | None = UNSET
 
 
 class RoomAnswer(msgspec.Struct, frozen=True):
@@ -204,7 +212,7 @@ class SessionAnswer(msgspec.Struct, frozen=True):
     watch_seconds: float
     content_seconds: float
     covered_seconds: float
-    coverage: float
+    coverage: float | None
     completed: bool
     segments: list[SegmentAnswer]
 

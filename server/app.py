@@ -28,6 +28,8 @@ from server import logs, theme, welcome
 from server.auth import Verifier
 from server.catalog import Catalog
 from server.catalog.writing import CatalogWriter
+from server.collector.study import StudyTime
+from server.collector.sweeping import CollectorSweeper
 from server.config import Settings
 from server.desk import DOOR_SOCKET, Desk
 from server.feeds.intake import Feeds
@@ -38,6 +40,9 @@ from server.learners.requests import Requests
 from server.listener import FirstBytes, Upgrades
 from server.messaging import Messaging
 from server.metrics import EdgeCounters
+from server.mobile import images_sweeping
+from server.mobile.images_sweeping import ImageSweeper
+from server.mobile.silence import Silence
 from server.plugnmeet.api import PlugNMeetApi
 from server.plugnmeet.repair import Repair
 from server.recordings.parts import files_of, worker_of
@@ -45,6 +50,8 @@ from server.retention import Sweeper
 from server.ws.connection import Connection
 from server.ws.hub import Hub, Limits
 from storage.attendance import AttendanceBook
+from storage.collector_study import CollectorStudy
+from storage.collector_upkeep import CollectorUpkeep
 from storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedState
 from storage.engaging import Rules as EngagementRules
 from storage.history import History
@@ -53,6 +60,7 @@ from storage.migrate import migrate, pending
 from storage.postgres import Database
 from storage.retention import Retention
 from storage.stores import stores_over
+from storage.xapi import PostgresXapi
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +185,9 @@ class Server:
         self.database = Database(
             database_url, pool_size=settings.pool_size, statement_timeout_s=settings.statement_timeout_s
         )
-        stores = stores_over(self.database, engagement_rules(settings))
+        stores = stores_over(
+            self.database, engagement_rules(settings), collector_study=settings.collector_counts_study_time
+        )
         self.engaging = stores.engaging
         self.system = ActorSystem(
             Stores(stores.journal, stores.snapshots, stores.leases, stores.quarantine),
@@ -204,12 +214,19 @@ class Server:
         self.messaging = Messaging(settings, feeds, stores.outbox, edge.amqp, self.clock.now)
         learners = Learners(self.database)
         self.eraser = Eraser(self.system, learners, self.hub.send_away)
+        self.images = ImageSweeper(stores.mobile_images, files, images_sweeping.work_of(settings.data_dir))
+        self.eraser.after.append(self.images.sweep)
+        self.silence = Silence(stores.mobile, self.clock.now)
         self.requests = Requests(learners, self.eraser)
         past = History(
             self.database, settings.partitions, rules_of(settings).room, engagement_rules(settings), self.clock.now
         )
         self.imported = ImportedRooms(self.system, past, stores.facts)
         self.sweeper = Sweeper(Retention(self.database), settings.retention_days, self.clock.now)
+        self.collector_sweeper = CollectorSweeper(
+            CollectorUpkeep(self.database), settings.retention_days, self.clock.now
+        )
+        self.collector_study = StudyTime(CollectorStudy(self.database), past)
         self.services = Services(
             system=self.system,
             desk=self.desk,
@@ -223,6 +240,14 @@ class Server:
             catalog=self.catalog,
             catalog_writer=self.catalog_writer,
             write_keys=stores.keys,
+            collector=stores.collector,
+            collected=stores.collected,
+            xapi=PostgresXapi(
+                self.database, engagement_rules(settings), settings.xapi_content_kind, settings.partitions
+            ),
+            mobile=stores.mobile,
+            mobile_images=stores.mobile_images,
+            mobile_reading=stores.mobile_reading,
             watched=stores.watched,
             learning=stores.learning,
             engagement=stores.engagement,
@@ -257,8 +282,10 @@ class Server:
         tasks.append(asyncio.create_task(self._hear_catalog(), name="hear of the catalog"))
         tasks.append(asyncio.create_task(self._tell_classes(), name="tell rooms of their classes"))
         tasks.append(asyncio.create_task(self._engage(), name="work engagement out"))
-        for rights in (self.requests.run, self.imported.run, self.sweeper.run):
+        for rights in (self.requests.run, self.imported.run, self.sweeper.run, self.images.run, self.silence.run):
             tasks.append(asyncio.create_task(self._when_ready(rights), name=rights.__qualname__))
+        for upkeep in (self.collector_sweeper.run, self.collector_study.run):
+            tasks.append(asyncio.create_task(self._when_ready(upkeep), name=upkeep.__qualname__))
         fetching = asyncio.create_task(self._fetch(), name="fetch recordings")
         tasks.append(fetching)
         failed = asyncio.create_task(self._until_failed(tasks), name="until failed")

@@ -65,6 +65,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     address_connections: int
     address_requests_per_second: int
     write_key_requests_per_second: int
+    xapi_content_kind: str
+    xapi_home_page: str
+    collector_rate: int
+    mobile_address_requests_per_second: int
+    mobile_requests_per_second: int
+    mobile_secret: str | None
+    mobile_token_s: float
+    collector_counts_study_time: bool
+    collector_whole_addresses: bool
     cors_origins: tuple[str, ...]
     jwt_secret: str | None
     jwks_file: Path | None

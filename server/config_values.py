@@ -14,6 +14,10 @@ from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from protocol.limits import ID_CHARS
+from protocol.loose import Unfit
+from protocol.xapi import values
+
 SECRET_BYTES_MIN: Final = 32
 """HS256 wants a key at least as long as its hash (RFC 7518, 3.2)."""
 
@@ -157,6 +161,21 @@ def timezone(value: str) -> str:
         message = "must be a time zone such as Asia/Dhaka or UTC"
         raise ValueError(message) from error
     return value
+
+
+def kind(value: str) -> str:
+    """The kind of a content."""
+    if not 1 <= len(value) <= ID_CHARS or "\0" in value:
+        raise ValueError(f"must be 1 to {ID_CHARS} characters")
+    return value
+
+
+def iri(value: str) -> str:
+    """An IRI with its scheme."""
+    try:
+        return values.iri(value)
+    except Unfit as error:
+        raise ValueError(f"must be an IRI such as https://lms.example: {error}") from None
 
 
 def origins(value: str) -> tuple[str, ...]:

@@ -310,7 +310,7 @@ class Desk:
             raise OtherLearners
         if content != (kind, content_id):
             raise Denied(ErrorCode.NOT_FOUND, "session_id belongs to another content")
-        return actor if state is not None and state.ended_at is None else None
+        return actor if state is not None and state.takes_numbers else None
 
     async def _keyed(self, key: tuple[str, str, str, str]) -> Actor | None:
         """The running session of the HTTP door with this key; one that is just being opened counts."""

@@ -90,6 +90,9 @@ CATALOGUE: Final = (
     Entry("amqp_connected", "gauge", "1 while this part is connected to RabbitMQ.", ("part",)),
     Entry("outbox_depth", "gauge", "Events that wait to be published, counted every 5 s."),
     Entry("outbox_age_seconds", "gauge", "How long the oldest of them has waited."),
+    Entry("mobile_images", "counter", "Images of mobile sessions, by what became of them.", ("result",)),
+    Entry("mobile_events", "counter", "What came through the mobile door.", ("what",)),
+    Entry("collector_events", "counter", "Events sent to the collector, by what became of them.", ("result",)),
 )
 
 
@@ -102,6 +105,18 @@ class Samples:
         self.taken = 0
         self.acked = 0
         self.refused = 0
+
+
+class CollectorCounters:
+    """Events that others sent, by what became of them."""
+
+    __slots__ = ("accepted", "duplicates", "rejected", "unstored")
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.duplicates = 0
+        self.rejected = 0
+        self.unstored = 0
 
 
 class FetchCounters:
@@ -131,6 +146,11 @@ class EdgeCounters:
         """Looks for lost webhooks, by what came of them (`server/plugnmeet/repair.py`)."""
         self.corrections = 0
         self.fetched = FetchCounters()
+        self.collector = CollectorCounters()
+        self.images: Counter[str] = Counter()
+        """Images of mobile sessions: `kept`, or there `again`."""
+        self.mobile: Counter[str] = Counter()
+        """What came through the mobile door, by a few fixed words (`server/mobile/`)."""
         self.amqp = AmqpCounters()
 
     def request(self, method: str, route: str, status: int) -> None:
@@ -181,6 +201,12 @@ class SystemCollector(Collector):
         read["recording_bytes"] = {(): fetched.bytes}
         read["analytics_attempts"] = {(result,): count for result, count in fetched.analytics.items()}
         read |= _of_amqp(self._edge.amqp)
+        read["mobile_images"] = {(result,): count for result, count in self._edge.images.items()}
+        read["mobile_events"] = {(what,): count for what, count in self._edge.mobile.items()}
+        collected = self._edge.collector
+        read["collector_events"] = {
+            (name,): getattr(collected, name) for name in ("accepted", "duplicates", "rejected", "unstored")
+        }
         requests = self._edge.requests.items()
         read["http_requests"] = {(method, route, str(status)): count for (method, route, status), count in requests}
         for name in ("taken", "acked", "refused"):

@@ -32,12 +32,16 @@ from actors.figures.watched import (
     watched,
 )
 from actors.ports import StoreAway, StoreRefused
+from storage.crowds import CrowdDays
 from storage.postgres import Connection, Database
 from storage.sql import statements
 from storage.thinned import NOTHING_GONE, stand_ins, thinned
 
 BATCH_PAIRS: Final = 500
-"""Learners worked out between two statements: some 20 ms of the event loop."""
+"""Learners worked out between two statements."""
+SLICE_PIECES: Final = 500
+"""Segments worked out in one turn of the event loop: some 5 ms. A learner costs as much as `PAIR_PIECES` of them."""
+PAIR_PIECES: Final = 5
 SETTLED_S: Final = 10.0
 """Longer than a checkpoint's transaction can last."""
 POSITION_MAX_MS: Final = 2**31 - 2
@@ -56,6 +60,9 @@ Pair = tuple[str, str, str]
 """Kind, content and learner."""
 Key = tuple[str, str]
 Values = tuple[Any, ...]
+Reach = tuple[int | None, int | None, int | None]
+"""When a learner's first and last session began, and when the last credited segment ended."""
+NOWHERE: Final[Reach] = (None, None, None)
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -93,9 +100,14 @@ async def _refresh(connection: Connection, pairs: Sequence[Pair], rules: Rules) 
     sittings, credited = await rows_of(connection, pairs)
     gone = await thinned(connection, pairs) if rules.thins else {}
     made = Made([], [], [])
+    work = 0
     for pair in pairs:
+        if work >= SLICE_PIECES:
+            await asyncio.sleep(0)
+            work = 0
         if pair in sittings:
             pieces = credited.get(pair, [])
+            work += PAIR_PIECES + len(pieces)
             if pair in gone:
                 pieces = [*pieces, *stand_ins(gone[pair], sittings[pair], pieces)]
             _work_out(made, pair, versions[pair[:2]], sittings[pair], pieces, completed, rules.zone)
@@ -141,13 +153,13 @@ def _work_out(
         learner = watched(mine, segments, version.facts)
         if learner.completed_at is None:
             learner.completed_at = completed.get((*pair, version.number))
-        made.learners.append(_learner(pair, version, learner))
+        made.learners.append(_learner(pair, version, learner, _reach(mine, segments)))
         made.sessions += [
             _session(pair, one, before)
             for one in viewing.sessions(mine, segments, version.facts, learner.told_ms, learner.completed_at)
         ]
     for number, version in empty.items():
-        made.learners.append(_learner(pair, version, Watched(completed_at=completed[(*pair, number)])))
+        made.learners.append(_learner(pair, version, Watched(completed_at=completed[(*pair, number)]), NOWHERE))
 
 
 def split(
@@ -197,7 +209,12 @@ async def rows_of(
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _learner(pair: Pair, version: Version, made: Watched) -> Values:
+def _reach(sittings: Sequence[Sitting], credited: Sequence[Credited]) -> Reach:
+    starts = [one.started_at for one in sittings]
+    return min(starts), max(starts), max((one.end_at for one in credited), default=None)
+
+
+def _learner(pair: Pair, version: Version, made: Watched, reach: Reach) -> Values:
     length = version.facts.duration or version.told_ms or made.told_ms or 0
     seconds, plays, viewers = _columns(engagement.curves(made.passes))
     return (
@@ -223,6 +240,7 @@ def _learner(pair: Pair, version: Version, made: Watched) -> Values:
         seconds,
         plays,
         viewers,
+        *reach,
     )
 
 
@@ -299,6 +317,7 @@ class Engaging:
     def __init__(self, database: Database, rules: Rules | None = None) -> None:
         self._database = database
         self._rules = rules or Rules()
+        self._crowds = CrowdDays(database)
 
     async def settle(self, after_s: float = SETTLED_S) -> bool:
         """One page of one content; False where nothing is stale. Raises StoreAway, StoreRefused."""
@@ -316,11 +335,29 @@ class Engaging:
                 await connection.execute(statements()["engagement_stale_behind"], *key, found[-1]["user_id"])
         return True
 
+    async def note_settings(self) -> bool:
+        """With which settings figures are worked out; with others than before all of them are stale, and it is True.
+
+        Raises StoreAway, StoreRefused.
+        """
+        async with self._database.transaction() as connection:
+            rules = self._rules
+            changed = await connection.fetchval(
+                statements()["engagement_settings_changed"], rules.threshold, rules.zone.key
+            )
+            if changed:
+                await connection.execute(statements()["engagement_all_stale"])
+        return bool(changed)
+
     async def run(self) -> None:
         """Never ends."""
+        noted = False
         while True:
             try:
-                busy = await self.settle()
+                if not noted:
+                    await self.note_settings()
+                    noted = True
+                busy = await self.settle() or await self._crowds.keep_next()
             except StoreAway as error:
                 log.warning("engagement.waiting", reason=str(error))
                 busy = False

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import zstandard
 
+from actors.packing import unpacked
 from actors.ports import Entry, Fence, LeaseLost, StoreRefused
 from storage.fences import hold
 from storage.postgres import Database
@@ -33,7 +34,7 @@ class EntryCodec:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(list[Entry])
         self._compress = zstandard.ZstdCompressor(level=_LEVEL).compress
-        self._decompress = zstandard.ZstdDecompressor().decompress
+        self._decompressor = zstandard.ZstdDecompressor()
 
     def encode(self, entries: Sequence[Entry]) -> bytes:
         """Return a batch's body. Raises StoreRefused for what cannot be encoded."""
@@ -47,7 +48,7 @@ class EntryCodec:
         if body[:1] != FORMAT:
             raise StoreRefused(f"format {body[:1].hex() or 'none'} is not known to this version")
         try:
-            return self._decoder.decode(self._decompress(memoryview(body)[1:], max_output_size=_BODY_BYTES_MAX))
+            return self._decoder.decode(unpacked(self._decompressor, memoryview(body)[1:], _BODY_BYTES_MAX))
         except (msgspec.MsgspecError, zstandard.ZstdError) as error:
             raise StoreRefused(str(error)) from error
 

@@ -25,7 +25,10 @@ _KEY_BYTES: Final = 32
 
 
 class WriteKey(msgspec.Struct, frozen=True):
-    """A row of `write_keys`. Times Unix ms; `sample_rate` is the share of events that count, 0 < share <= 1."""
+    """A row of `write_keys`. Times Unix ms; `sample_rate` is the share of mobile sessions recorded, 0 <= share <= 1.
+
+    `number` is public, from 1, and given by the store: 0 before.
+    """
 
     name: str
     digest: bytes
@@ -34,6 +37,9 @@ class WriteKey(msgspec.Struct, frozen=True):
     expires_at: int | None
     revoked_at: int | None
     sample_rate: float
+    number: int = 0
+    home_pages: Sequence[str] = []
+    """Of whose learners its xAPI statements may speak; empty for anybody's."""
 
     def state(self, now: int) -> Literal["valid", "revoked", "expired"]:
         """What it is at `now`."""
@@ -46,7 +52,10 @@ class KeyStore(Protocol):
     """Raises StoreAway, StoreRefused."""
 
     async def create(self, key: WriteKey) -> bool:
-        """Keep a new one; False where the name is taken or there are too many, and then nothing changes."""
+        """Keep a new one, under a number of its own.
+
+        False where the name is taken or there are too many, and then nothing changes.
+        """
         ...
 
     async def key(self, name: str) -> WriteKey | None:
@@ -81,7 +90,8 @@ class PostgresKeys:
 
     async def create(self, key: WriteKey) -> bool:
         row = (key.name, key.digest, list(key.rights), key.created_at, key.expires_at, key.sample_rate)
-        return bool(await self._database.fetch("create_write_key", *row, self._keys_max))
+        pages = list(key.home_pages)
+        return bool(await self._database.fetch("create_write_key", *row, self._keys_max, pages))
 
     async def key(self, name: str) -> WriteKey | None:
         record = await self._database.fetchrow("write_key", name)

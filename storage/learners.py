@@ -46,6 +46,8 @@ class Learners:
         async with self._database.transaction() as connection:
             async for record in connection.cursor(statements()["learner_rows"], user_id, prefetch=PAGE):
                 yield Held(record["relation"], msgspec.Raw(record["content"].encode()))
+            async for record in connection.cursor(statements()["mobile_of_label"], user_id, prefetch=PAGE):
+                yield Held(record["relation"], msgspec.Raw(record["content"].encode()))
         for record in await self._database.fetch("outbox_of_learner", user_id):
             yield Held("outbox", msgspec.Raw(record["body"].encode()))
         async for kind, key in self.snapshots_with(user_id):
@@ -80,7 +82,11 @@ class Learners:
         async with self._database.transaction() as connection:
             found = await connection.fetch(statements()["erase_learner"], user_id)
             gone = {record["relation"]: record["gone"] for record in found}
+            await connection.execute(statements()["erase_mobile_anonymous"], user_id)
+            await connection.execute(statements()["erase_mobile_named"], user_id)
+            await connection.execute(statements()["erase_mobile_labels"], user_id)
             await connection.execute(statements()["erase_outbox"], outbox)
+            await connection.execute(statements()["erase_collected_of"], user_id)
             await connection.execute(statements()["erase_webhooks"], webhooks)
             await connection.execute(statements()["erase_quarantine"], aside)
             await connection.execute(statements()["recount_attended"], rooms)

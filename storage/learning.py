@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from actors.figures.class_parts import CatalogPart, EventPart, RoomPart, Told
 from actors.figures.facts import Answer, Content, Enrolment, ExamOffer, ExamSession, Interval, Quiz
-from actors.figures.told import CatalogPart, EventPart, RoomPart, Told
 from actors.history import IMPORTED_FROM
 from storage.postgres import Database
 

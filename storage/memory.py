@@ -28,6 +28,7 @@ from storage.journal import EntryCodec
 from storage.keys import WriteKey
 from storage.memory_catalog import CatalogTables
 from storage.memory_classfacts import FactTables
+from storage.memory_collector import CollectorTables
 from storage.memory_rows import MemoryRows, check_text
 from storage.memory_webhooks import MemoryWebhookRows
 from storage.quarantine import KEPT
@@ -113,6 +114,7 @@ class Memory:
         self.facts = FactTables()
         self.catalog = CatalogTables()
         self.write_keys: dict[str, WriteKey] = {}
+        self.collected = CollectorTables()
         self.webhooks = MemoryWebhookRows()
         self.quarantine: list[Quarantined] = []
 

@@ -63,7 +63,7 @@ class MemoryCatalog:
         tables.changed[key] = tables.writes
         if isinstance(entity, Lesson):
             values = msgspec.structs.asdict(entity)
-            del values["updated_at"]
+            del values["updated_at"], values["xapi_id"]
             tables.contents[entity.kind, entity.content_id] = ContentFacts(**values, stub=False)
         elif isinstance(entity, LiveClass):
             same = isinstance(known, LiveClass) and _told_of(known) == _told_of(entity)

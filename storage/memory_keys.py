@@ -30,7 +30,7 @@ class MemoryKeys:
                 raise StoreRefused("this key is there under another name")
             if key.name in known or len(known) >= self._keys_max:
                 return False
-            known[key.name] = msgspec.structs.replace(key, revoked_at=None)
+            known[key.name] = msgspec.structs.replace(key, revoked_at=None, number=len(known) + 1)
             return True
 
     async def key(self, name: str) -> WriteKey | None:

@@ -18,8 +18,8 @@ from actors.machines.rows import (
 )
 from actors.ports import StoredSession, StoreRefused
 from storage.memory_outbox import OutboxTable
+from storage.outbox_rows import UNTOLD, Message, end_messages, leave_message, told_of
 from storage.reading import Rating
-from storage.telling import UNTOLD, Message, end_messages, leave_message, told_of
 
 if TYPE_CHECKING:
     from storage.memory import Memory
@@ -60,6 +60,15 @@ class MemoryRows:
             key = (gone.room_id, gone.user_id)
             self.attendances.pop(key, None)
             self.presences = {each: row for each, row in self.presences.items() if each[:2] != key}
+        for redone in rows.redone:
+            new = {
+                row.segment.number: row.segment.start_at for row in rows.segments if row.session_id == redone.session_id
+            }
+            self.segments = {
+                key: row
+                for key, row in self.segments.items()
+                if key[0] != redone.session_id or key[1] < redone.first or new.get(key[1]) == row.segment.start_at
+            }
         closed = [row for row in rows.segments if told_of(row) and self._is_news(row)]
         self.sessions.update({row.session_id: row for row in rows.sessions})
         self.segments.update({(row.session_id, row.segment.number): _apart(row) for row in rows.segments})

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from actors.machines.rows import InteractionRow, PresenceRow, Rows, SegmentRow
-from storage import engaging, telling
+from storage import engaging, outbox_rows
 from storage.postgres import Connection
 from storage.sql import statements
 
@@ -33,6 +33,7 @@ async def write(connection: Connection, rows: Sequence[Rows], rules: engaging.Ru
             statements()["forget_members"], [row.room_id for row in gone], [row.user_id for row in gone]
         )
     await _write(connection, "save_sessions", 1, (_values(row) for each in rows for row in each.sessions))
+    await _drop_redone(connection, rows)
     closed = await _write(connection, "save_segments", 2, (_segment(row) for each in rows for row in each.segments))
     watched = {
         (row.kind, row.content_id, row.user_id)
@@ -45,7 +46,25 @@ async def write(connection: Connection, rows: Sequence[Rows], rules: engaging.Ru
     await _write(connection, "save_attendances", 2, (_values(row) for each in rows for row in each.attendances))
     await _write(connection, "save_interactions", 4, (_interaction(row) for each in rows for row in each.interactions))
     await _write(connection, "save_rooms", 1, (_values(each.room) for each in rows if each.room is not None))
-    await telling.write(connection, rows, [(record["session_id"], record["number"]) for record in closed])
+    await outbox_rows.write(connection, rows, [(record["session_id"], record["number"]) for record in closed])
+
+
+async def _drop_redone(connection: Connection, rows: Sequence[Rows]) -> None:
+    """Segments that were worked out anew and are no more; the others are written over."""
+    redone = {row.session_id: row for each in rows for row in each.redone}
+    if not redone:
+        return
+    stays = [row for each in rows for row in each.segments if row.session_id in redone]
+    await connection.execute(
+        statements()["drop_redone_segments"],
+        [row.session_id for row in redone.values()],
+        [row.user_id for row in redone.values()],
+        [row.first for row in redone.values()],
+        [row.session_id for row in stays],
+        [row.segment.number for row in stays],
+        [row.segment.start_at for row in stays],
+        min((row.started_at for each in rows for row in each.sessions if row.session_id in redone), default=0),
+    )
 
 
 async def _write(

@@ -26,6 +26,11 @@ _RAW: Final[dict[str, Callable[[], str]]] = {
     "webhooks": lambda: statements()["drop_old_webhooks"],
     "quarantine": lambda: statements()["drop_old_quarantine"],
     "messages": lambda: statements()["drop_old_messages"],
+    "xapi_sessions": lambda: statements()["drop_old_xapi_sessions"],
+    "xapi_statements": lambda: statements()["drop_old_xapi_statements"],
+    "mobile_messages": lambda: statements()["drop_old_mobile_messages"],
+    "mobile_sessions": lambda: statements()["drop_old_mobile_sessions"],
+    "mobile_images": lambda: statements()["drop_old_mobile_images"],
 }
 DETAIL: Final = tuple(_DETAIL)
 RAW: Final = tuple(_RAW)

@@ -6,6 +6,8 @@ import msgspec
 
 from storage.catalog import PostgresCatalog
 from storage.classfacts import PostgresClassFacts
+from storage.collected import PostgresCollected
+from storage.collector import PostgresCollector
 from storage.engagement import PostgresEngagement
 from storage.engaging import Engaging, Rules
 from storage.jobs import PostgresJobs
@@ -13,6 +15,9 @@ from storage.journal import PostgresJournal
 from storage.keys import PostgresKeys
 from storage.learning import PostgresLearning
 from storage.leases import PostgresLeases
+from storage.mobile import PostgresMobile
+from storage.mobile_images import MobileImages
+from storage.mobile_reading import MobileReading
 from storage.outbox import PostgresOutbox
 from storage.postgres import Database
 from storage.quarantine import PostgresQuarantine
@@ -42,9 +47,14 @@ class PostgresStores(msgspec.Struct, frozen=True):
     learning: PostgresLearning
     engagement: PostgresEngagement
     engaging: Engaging
+    collector: PostgresCollector
+    collected: PostgresCollected
+    mobile: PostgresMobile
+    mobile_images: MobileImages
+    mobile_reading: MobileReading
 
 
-def stores_over(database: Database, rules: Rules | None = None) -> PostgresStores:
+def stores_over(database: Database, rules: Rules | None = None, *, collector_study: bool = False) -> PostgresStores:
     """The stores; each connects when it is asked something."""
     return PostgresStores(
         PostgresJournal(database),
@@ -63,4 +73,9 @@ def stores_over(database: Database, rules: Rules | None = None) -> PostgresStore
         PostgresLearning(database),
         PostgresEngagement(database, rules),
         Engaging(database, rules),
+        PostgresCollector(database, study=collector_study),
+        PostgresCollected(database),
+        PostgresMobile(database),
+        MobileImages(database),
+        MobileReading(database),
     )

@@ -91,10 +91,19 @@ class Tally(msgspec.Struct):
     quartiles4: tuple[int, ...] = (0, 0, 0)
 
 
-def tally(learners: Iterable[Watched], duration: int, worked: int, until: int) -> Tally:
-    """Sum learners; `worked` as `watched.worked_ms`; who completed at `until` or later has not completed."""
-    made = Tally()
+class Kept(msgspec.Struct):
+    """Sums over some viewers, without those of coverage; and what each of them covered."""
+
+    sums: Tally = msgspec.field(default_factory=Tally)
     covered: list[int] = []
+
+
+def tally(learners: Iterable[Watched], duration: int, worked: int, until: int, kept: Kept | None = None) -> Tally:
+    """Sum learners, and those that are `kept` already; who completed at `until` or later has not completed.
+
+    `worked` as `watched.worked_ms`.
+    """
+    made, covered = (Tally(), []) if kept is None else (kept.sums, kept.covered)
     for one in learners:
         made.starts += one.starts
         if not one.views:

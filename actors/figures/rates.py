@@ -8,7 +8,7 @@ from fractions import Fraction
 
 def percent(part: int, whole: int) -> float:
     """`part` of `whole`, 0..100; 0.0 where there is no whole."""
-    return rounded(Fraction(part, whole)) if whole else 0.0
+    return (part * 20_000 + whole) // (2 * whole) / 100 if whole else 0.0
 
 
 def rounded(share: Fraction) -> float:

@@ -1,8 +1,8 @@
-"""One learner in one class, as lines of an attendance list."""
+"""The learners of one class, as lines of an attendance list."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -29,34 +29,54 @@ class Line(msgspec.Struct, frozen=True):
     sources: list[str]
 
 
-def line(cls: LiveClass, stays: Sequence[PresenceRow], rules: Rules, now: int) -> Line:
-    """The learner's figures by the dashboards' own rules (learning-api.md, readings 1 and 2)."""
-    pieces = [(stay.joined_at, stay.left_at) for stay in stays]
-    found = classes.seen(cls, pieces, rules, now)
-    return Line(
-        first_join=min((start for start, _ in pieces), default=None),
-        last_leave=max((end for _, end in pieces), default=None),
-        present_s=found.present_s,
-        class_s=found.length_s,
-        percent=min(100.0, rates.percent(found.present_s, found.length_s)),
-        late_s=_late_s(cls, pieces),
-        late=found.late,
-        attended=found.attended,
-        devices=_words(stay.device_id for stay in stays),
-        sources=_words(stay.source for stay in stays),
-    )
+class Roster:
+    """Makes the lines of one class by the dashboards' own rules (learning-api.md, readings 1 and 2); `now` Unix ms."""
+
+    def __init__(self, cls: LiveClass, rules: Rules, now: int) -> None:
+        self._rules = rules
+        self._times = classes.interval(cls, now)
+        self._length_s = 0 if self._times is None else attendance.seconds(*self._times)
+        begin = None if self._times is None else self._times[0]
+        self._counted = attendance.ClassTimes(cls.scheduled_start, cls.scheduled_end, begin, cls.room_end)
+        self._bounds = attendance.ClassTimes(cls.scheduled_start, cls.scheduled_end, cls.room_start, cls.room_end)
+
+    def line(self, stays: Sequence[PresenceRow]) -> Line:
+        """Of one learner, out of all their stays."""
+        united: list[int] = []
+        for stay in stays:
+            ranges.add(united, stay.joined_at, stay.left_at, PIECES_MAX)
+        present_s = self._present_s(united)
+        attended = self._times is not None and present_s * 1000 >= self._rules.attended_min_ms
+        arrived = attendance.arrival(united, self._bounds)
+        return Line(
+            first_join=min([stay.joined_at for stay in stays], default=None),
+            last_leave=max([stay.left_at for stay in stays], default=None),
+            present_s=present_s,
+            class_s=self._length_s,
+            percent=min(100.0, rates.percent(present_s, self._length_s)),
+            late_s=attendance.late_ms(arrived, self._bounds) // 1000,
+            late=attended and self._late(united),
+            attended=attended,
+            devices=_words([stay.device_id for stay in stays]),
+            sources=_words([stay.source for stay in stays]),
+        )
+
+    def _present_s(self, united: list[int]) -> int:
+        """Whole seconds inside the class; pieces do not overlap, so that their floored ends do not either."""
+        if self._times is None:
+            return 0
+        begin, end = self._times
+        return sum(attendance.seconds(max(low, begin), min(high, end)) for low, high in ranges.pairs(united))
+
+    def _late(self, united: list[int]) -> bool:
+        bounds = self._counted
+        return attendance.is_late(attendance.arrival(united, bounds), bounds, self._rules.late_grace_ms)
 
 
-def _late_s(cls: LiveClass, pieces: Sequence[tuple[int, int]]) -> int:
-    united: list[int] = []
-    for start, end in pieces:
-        ranges.add(united, start, end, PIECES_MAX)
-    bounds = attendance.ClassTimes(cls.scheduled_start, cls.scheduled_end, cls.room_start, cls.room_end)
-    return attendance.late_ms(attendance.arrival(united, bounds), bounds) // 1000
-
-
-def _words(lists: Iterable[str]) -> list[str]:
+def _words(lists: Sequence[str]) -> list[str]:
     """Each once; a stay that several held names them with commas between."""
+    if len(lists) == 1 and "," not in lists[0]:
+        return [lists[0]] if lists[0] else []
     found: set[str] = set()
     for each in lists:
         found.update(word for word in each.split(",") if word)

@@ -14,6 +14,7 @@ from actors.figures.watched import (
     needed_ms,
     overlap,
     replayed,
+    within,
     worked_ms,
 )
 from actors.machines import ranges
@@ -23,10 +24,10 @@ END_MS: Final = 1_000
 """So much before the end counts as the end."""
 
 
-def reached(furthest_ms: int, duration: int) -> int:
-    """How many checkpoints a furthest playhead reaches: those of a share of the length, and the end less a second."""
-    count = sum(1 for percent in CHECKPOINTS[:-1] if furthest_ms * 100 >= percent * duration)
-    return count + 1 if furthest_ms >= duration - END_MS and count == len(CHECKPOINTS) - 1 else count
+def reached(furthest_ms: int, duration: int) -> tuple[int, bool]:
+    """How many shares of the length a furthest playhead reaches, and whether its end: under 10 s that comes earlier."""
+    shares = sum(1 for percent in CHECKPOINTS[:-1] if furthest_ms * 100 >= percent * duration)
+    return shares, furthest_ms >= duration - END_MS
 
 
 def sessions(
@@ -34,6 +35,7 @@ def sessions(
 ) -> list[SessionFigures]:
     """The sessions with a sample, of one learner on one content; `told`, `completed_at` as in `Watched`."""
     duration = facts.duration or told or 0
+    credited = within(sittings, credited, duration)
     again = _again(credited)
     segments = by_session(credited)
     made: list[SessionFigures] = []
@@ -41,7 +43,7 @@ def sessions(
         if one.last_sample_at is None:
             continue
         mine = segments.get(one.session_id, [])
-        furthest = max((each.to_ms for each in mine), default=0)
+        shares, at_end = reached(max(each.to_ms for each in mine), duration) if mine and duration else (0, False)
         before = completed_at is not None and completed_at < one.started_at
         made.append(
             SessionFigures(
@@ -50,7 +52,8 @@ def sessions(
                 known=duration > 0,
                 completed=_completed(mine, duration, facts),
                 replay=duration > 0 and (before or replayed(again.get(one.session_id, 0), duration)),
-                reached=reached(furthest, duration) if duration else 0,
+                reached=shares,
+                at_end=at_end,
             )
         )
     return made

@@ -51,7 +51,10 @@ ALWAYS: Final = Period()
 
 
 class Sitting(msgspec.Struct, frozen=True, gc=False):
-    """A watch session of the learner on the content, as far as figures need it."""
+    """A watch session of the learner on the content, as far as figures need it.
+
+    `told_ms`: of one that others told (xAPI), what it covers by that, clipped to its length. It has no wall time.
+    """
 
     session_id: str
     started_at: int
@@ -59,6 +62,7 @@ class Sitting(msgspec.Struct, frozen=True, gc=False):
     last_sample_at: int | None
     position: int
     duration: int | None
+    told_ms: int | None = None
 
 
 class Credited(msgspec.Struct, frozen=True, gc=False):
@@ -109,7 +113,10 @@ class Watched(msgspec.Struct):
 
 
 class SessionFigures(msgspec.Struct, frozen=True, gc=False):
-    """What the admin's dashboard counts of a session (reading 13). `reached`: how many checkpoints; 0..5."""
+    """What the admin's dashboard counts of a session (reading 13).
+
+    `reached`: how many of the checkpoints that are a share of the length; 0..4. `at_end`: the last one.
+    """
 
     session_id: str
     started_at: int
@@ -118,6 +125,7 @@ class SessionFigures(msgspec.Struct, frozen=True, gc=False):
     completed: bool
     replay: bool
     reached: int
+    at_end: bool
 
 
 def tail_ms(duration: int) -> int:
@@ -155,6 +163,7 @@ def watched(
 ) -> Watched:
     """One learner's figures. `sittings` and `credited` are all there are, in any order."""
     told = _told(sittings)
+    credited = within(sittings, credited, facts.duration or told)
     made = Watched(told_ms=told)
     _add_facts(made, credited, facts, facts.duration or told, period.end)
     population = [one for one in sittings if period.start <= one.started_at < period.end]
@@ -162,6 +171,18 @@ def watched(
     _add_population(made, population)
     _add_views(made, population, by_session(credited))
     return made
+
+
+def within(sittings: Sequence[Sitting], credited: Sequence[Credited], duration: int | None) -> Sequence[Credited]:
+    """Segments that others told are kept as told: here they end where the content ends."""
+    told = {one.session_id for one in sittings if one.told_ms is not None}
+    if not told or not duration:
+        return credited
+    return [
+        msgspec.structs.replace(one, to_ms=min(one.to_ms, duration)) if one.session_id in told else one
+        for one in credited
+        if one.from_ms < duration or one.session_id not in told
+    ]
 
 
 def by_session(credited: Iterable[Credited]) -> dict[str, list[Credited]]:
@@ -187,20 +208,26 @@ def _add_facts(made: Watched, credited: Sequence[Credited], facts: Facts, durati
     limit = len(credited) + 1
     covered = 0
     counted = [one for one in credited if one.end_at < until]
-    counted.sort(key=lambda one: (one.end_at, one.start_at, one.session_id, one.number))
+    counted.sort(key=_by_end)
     coverage: list[int] = []
     made.coverage = coverage
     for one in counted:
-        made.content_ms += one.to_ms - one.from_ms
-        made.furthest_ms = max(made.furthest_ms, one.to_ms)
-        if length:
-            low, high = min(one.from_ms, length), min(one.to_ms, length)
-            covered += high - low - overlap(coverage, low, high)
-        ranges.add(coverage, one.from_ms, one.to_ms, limit)
-        if covered >= needed and made.completed_at is None:
-            made.completed_at = one.end_at
-    made.covered_ms = covered if length else ranges.length(coverage)
+        low, high = one.from_ms, one.to_ms
+        made.content_ms += high - low
+        if length and covered < needed:
+            # Only as long as it may still complete the content.
+            inside, end = min(low, length), min(high, length)
+            covered += end - inside - overlap(coverage, inside, end)
+            if covered >= needed:
+                made.completed_at = one.end_at
+        ranges.add(coverage, low, high, limit)
+    made.furthest_ms = max((one.to_ms for one in counted), default=0)
+    made.covered_ms = ranges.length_within(coverage, 0, length) if length else ranges.length(coverage)
     made.distinct_ms = ranges.length_within(coverage, 0, duration) if duration else made.covered_ms
+
+
+def _by_end(one: Credited) -> tuple[int, int, str, int]:
+    return one.end_at, one.start_at, one.session_id, one.number
 
 
 def overlap(covered: list[int], low: int, high: int) -> int:
@@ -231,17 +258,23 @@ def _add_views(made: Watched, population: list[Sitting], segments: dict[str, lis
     limit = 1 + sum(map(len, segments.values()))
     for sitting in population:
         mine = segments.get(sitting.session_id, [])
-        if sum(one.end_at - one.start_at for one in mine) < VIEW_MS:
+        if not _is_view(sitting, mine):
             continue
         made.views += 1
         if made.first_from_ms is None:
-            made.first_from_ms = min(one.from_ms for one in mine)
+            made.first_from_ms = min((one.from_ms for one in mine), default=None)
         for one in mine:
             ranges.add(wall, one.start_at, one.end_at, limit)
             made.view_content_ms += one.to_ms - one.from_ms
         made.passes += passes(mine)
-        made.exit_ms = mine[-1].to_ms
+        made.exit_ms = mine[-1].to_ms if mine else sitting.position
     made.watch_ms = ranges.length(wall)
+
+
+def _is_view(sitting: Sitting, mine: Sequence[Credited]) -> bool:
+    if sitting.told_ms is not None:
+        return sitting.told_ms >= VIEW_MS
+    return sum(one.end_at - one.start_at for one in mine) >= VIEW_MS
 
 
 def passes(segments: Sequence[Credited]) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 A class may have several conference sessions, one after another. What is told of them comes in any order; what follows
 from it is worked out from all of it, so that the order does not matter. Pure state and questions to it; what it means
-for the room is decided in `told.py`. All times are Unix milliseconds.
+for the room is decided in `conference_rules.py`. All times are Unix milliseconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ TRACKS_MAX: Final = 50_000
 RECORDINGS_MAX: Final = 1_000
 ARTIFACTS_MAX: Final = 1_000
 HIDDEN_MAX: Final = 5_000
-"""Of one room each; beyond it what is new is not kept."""
+ALIASES_MAX: Final = 50_000
+"""Of one room each; what is new beyond it changes nothing (`places.py`)."""
 
 OPENS_BEFORE_MS: Final = 15 * 60 * 1000
 CLOSES_AFTER_MS: Final = 10 * 60 * 1000
@@ -96,12 +97,10 @@ class Conference(msgspec.Struct, array_like=True):
     inactive_since: int | None = None
     """The first of the polls in a row that found no session."""
 
-    def session(self, sid: str, at: int, *, breakout: bool = False) -> ConferenceSession | None:
-        """The session, new where it is not known; None where there are too many."""
+    def session(self, sid: str, at: int, *, breakout: bool = False) -> ConferenceSession:
+        """The session, new where it is not known."""
         session = self.sessions.get(sid)
         if session is None:
-            if len(self.sessions) >= SESSIONS_MAX:
-                return None
             session = self.sessions[sid] = ConferenceSession(at, at)
         session.touch(at)
         session.breakout = session.breakout or breakout

@@ -77,7 +77,13 @@ class Failed(Effect, frozen=True):
 
 
 class Unplaced(Effect, frozen=True):
-    """A conference session that lies outside the class's time: remembered, and the class is as it was."""
+    """Told of a conference session outside the class's time: remembered, and the class is as it was.
+
+    Or, where `full` names what the room has too many of (`places.py`), not taken in: nothing changed, and whoever
+    brought it keeps it.
+    """
+
+    full: str = ""
 
 
 class Corrected(Effect, frozen=True):

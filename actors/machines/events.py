@@ -72,6 +72,13 @@ class Reported(Event, frozen=True, tag=5):
     interval: int = 0
 
 
+class Placed(Event, frozen=True, tag=6):
+    """Samples whose times are server time already and which are numbered by them: they may come in any order."""
+
+    samples: list[Sample]
+    interval: int
+
+
 # -- a room -----------------------------------------------------------------------------------------------------------
 
 
@@ -88,6 +95,8 @@ class Scheduled(Event, frozen=True, tag=21):
     product_id: str | None
     revived: bool = False
     """Whoever had cancelled the class has it be again."""
+    keeps_product: bool = False
+    """Nothing is said of the product: it stays as it is."""
 
 
 class Started(Event, frozen=True, tag=22):
@@ -178,6 +187,19 @@ class Interacted(Event, frozen=True, tag=31):
     id: str | None
     value: bytes | None
     """JSON."""
+
+
+class RoomPlaced(Event, frozen=True, tag=32):
+    """As `Placed`, for a room. `fresh_id` is the session to begin where `session_id` is none, or over."""
+
+    user_id: str
+    role: str
+    name: str | None
+    device_id: str
+    session_id: str | None
+    fresh_id: str
+    samples: list[Sample]
+    interval: int
 
 
 # -- a room, told by the conference server (plugnmeet.md) -------------------------------------------------------------
@@ -315,7 +337,7 @@ class Forgotten(Event, frozen=True, tag=60):
     user_id: str
 
 
-WatchEvent = Tick | Opened | Resumed | Sampled | Left | Reported | Forgotten
+WatchEvent = Tick | Opened | Resumed | Sampled | Left | Reported | Placed | Forgotten
 RoomEvent = (
     Tick
     | Incarnated
@@ -329,6 +351,7 @@ RoomEvent = (
     | Departed
     | RoomSampled
     | Posted
+    | RoomPlaced
     | Interacted
     | SessionTold
     | ParticipantJoined

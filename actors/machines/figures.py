@@ -7,11 +7,12 @@ from typing import Final
 import msgspec
 
 from actors.machines import attendance, ranges
+from actors.machines.attendance import ClassTimes
 from actors.machines.conference import DeviceTrack, device_ms
+from actors.machines.conference_rules import LEARNER, PARTICIPANT
 from actors.machines.presence import Member
 from actors.machines.rows import AttendanceRow, RoomRow, SessionRow
 from actors.machines.state import RoomRules, RoomState
-from actors.machines.told import LEARNER, PARTICIPANT
 from actors.machines.watch import WatchState, session_row
 
 FAR: Final = 2**53
@@ -58,7 +59,7 @@ class RoomFigures:
         times = self.state.times()
         presences = member.presences(now or 0)
         arrived = attendance.arrival(self._arrivals(member, now or 0), times)
-        counted = self._counted(member, now)
+        until = FAR if now is None else now
         on = {device: ranges.length(used) for device, used in self.devices(member, now or 0).items()}
         return AttendanceRow(
             room_id=self.room_id,
@@ -67,10 +68,10 @@ class RoomFigures:
             role=member.role,
             first_join=presences[0] if presences else member.since,
             last_leave=presences[-1] if presences else member.since,
-            presence_ms=counted,
+            presence_ms=attendance.presence_ms(presences, times, until),
             late_ms=attendance.late_ms(arrived, times),
             late=attendance.is_late(arrived, times, self.rules.late_grace_ms),
-            attended=counted >= self.rules.attended_min_ms,
+            attended=self._attended(presences, times, until),
             camera_ms=on["camera"],
             microphone_ms=on["microphone"],
             screen_ms=on["screen"],
@@ -80,14 +81,15 @@ class RoomFigures:
             telephone=member.telephone,
         )
 
-    def _counted(self, member: Member, now: int | None) -> int:
-        until = FAR if now is None else now
-        return attendance.presence_ms(member.presences(now or 0), self.state.times(), until)
+    def _attended(self, presences: list[int], times: ClassTimes, until: int) -> bool:
+        """By whole seconds (learning-api.md, reading 1), so that rooms and dashboards say the same."""
+        return attendance.presence_seconds(presences, times, until) * 1000 >= self.rules.attended_min_ms
 
     def row(self, now: int | None = None) -> RoomRow:
         """The room's own row, with figures up to `now` or up to the latest evidence."""
         state = self.state
         live = state.status == "live"
+        times, until = state.times(), FAR if now is None else now
         return RoomRow(
             room_id=self.room_id,
             name=state.name,
@@ -99,7 +101,7 @@ class RoomFigures:
             ended_at=state.ended_at,
             peak=state.peak,
             attended=sum(
-                member.role in LEARNERS and self._counted(member, now) >= self.rules.attended_min_ms
+                member.role in LEARNERS and self._attended(member.presences(now or 0), times, until)
                 for member in state.members.values()
             ),
             recording=live and state.conference.active("recording"),

@@ -40,6 +40,8 @@ class RoomForgets(RoomHere):
             self._dirty_sessions.discard(session_id)
         for key in [key for key in self._http if key[0] == user_id]:
             del self._http[key]
+        for key in [key for key in self._mobile if key[0] == user_id]:
+            del self._mobile[key]
         return ended
 
     def _forget_member(self, user_id: str) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from actors.machines.diffs import Announced, DiffLog
-from actors.machines.presence import HTTP, Member
+from actors.machines.holding import HTTP
+from actors.machines.presence import Member
 from actors.machines.rows import GoneRow
 from actors.machines.state import RoomRules, RoomState
-from actors.machines.watch import NEVER, WatchState
+from actors.machines.watch import MOBILE, NEVER, WatchState
 from actors.machines.writing import RoomWriter
 
 
-class RoomHere(RoomWriter):
+class RoomHere(RoomWriter, ABC):
     """A room with its members and their deadlines. `wake_at` (Unix ms): when it wants a `Tick`, or earlier."""
 
     def __init__(self, room_id: str, state: RoomState, rules: RoomRules) -> None:
@@ -24,6 +26,7 @@ class RoomHere(RoomWriter):
         self._wakes: list[tuple[int, str, str]] = []
         self._armed: dict[tuple[str, str], int] = {}
         self._http: dict[tuple[str, str], str] = {}
+        self._mobile: dict[tuple[str, str], list[str]] = {}
 
     def _derive(self) -> None:
         """Everything that follows from the state and is kept beside it for speed."""
@@ -38,9 +41,9 @@ class RoomHere(RoomWriter):
             self._index(session_id, session)
         self._plan()
 
+    @abstractmethod
     def _cycle_deadline(self) -> int:
         """When the clock alone will turn the room."""
-        raise NotImplementedError
 
     # -- deadlines ----------------------------------------------------------------------------------------------------
 
@@ -147,11 +150,22 @@ class RoomHere(RoomWriter):
         return member
 
     def _index(self, session_id: str, session: WatchState) -> None:
+        if session.door == MOBILE:
+            self._mobile.setdefault((session.user_id, session.device_id), []).append(session_id)
         if session.ended_at is not None:
             return
         self._arm("session", session_id, session.heard_at + self.rules.idle_ms)
         if session.door == HTTP and not session.superseded:
             self._http[session.user_id, session.device_id] = session_id
+
+    def mobile_sessions(self, user_id: str, device_id: str) -> list[str]:
+        """Sessions of a learner's device at the mobile door, as far as the room still has them."""
+        found = [key for key in self._mobile.get((user_id, device_id), ()) if key in self.state.sessions]
+        if found:
+            self._mobile[user_id, device_id] = found
+        else:
+            self._mobile.pop((user_id, device_id), None)
+        return found
 
     def _end_session(self, session_id: str, session: WatchState, at: int) -> None:
         session.track.close()

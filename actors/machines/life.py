@@ -4,9 +4,9 @@ r"""The life of a class (realtime.md, "Room").
         \------------ Cancelled --> cancelled              ^------------- Started within the scheduled time ---/
         ^-- Scheduled, revived -------/
 
-What the conference server tells of its sessions has rules of its own (`told.py`). What time alone brings about (a grace
-that runs out, a class that nobody is left in) is taken in before each input and dated by its own moment, so a late
-wake-up changes nothing and a replay gives the same rows.
+What the conference server tells of its sessions has rules of its own (`conference_rules.py`). What time alone brings
+about (a grace that runs out, a class that nobody is left in) is taken in before each input and dated by its own moment,
+so a late wake-up changes nothing and a replay gives the same rows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from actors.machines.conference import OPENS_BEFORE_MS
+from actors.machines.conference_rules import ConferenceRules
 from actors.machines.effects import JOURNAL, DiffDue, Effect, Refused, RoomTurned, SessionEnded
 from actors.machines.events import Cancelled, Event, Finished, Forgotten, Incarnated, Scheduled, Started, Tick
 from actors.machines.forgetting import RoomForgets
 from actors.machines.state import BY_EVENT, BY_IDLENESS, EndDue, RoomRules, RoomState
-from actors.machines.told import Told
 from actors.machines.watch import NEVER
 
 IDLE_END_MS: Final = 10 * 60 * 1000
@@ -31,8 +31,8 @@ class RoomLife(RoomForgets):
 
     def __init__(self, room_id: str, state: RoomState, rules: RoomRules) -> None:
         super().__init__(room_id, state, rules)
-        self._told = Told(self)
-        self.conference_sessions, self.tracks = self._told.sessions, self._told.tracks
+        self._conference_rules = ConferenceRules(self)
+        self.conference_sessions, self.tracks = self._conference_rules.sessions, self._conference_rules.tracks
         self._handlers: dict[type[Event], Callable[[Any, int], list[Effect]]] = {
             Tick: self._tick,
             Incarnated: self._incarnated,
@@ -41,13 +41,13 @@ class RoomLife(RoomForgets):
             Finished: self._finished,
             Cancelled: self._cancelled,
             Forgotten: self._forgotten,
-            **self._told.handlers,
+            **self._conference_rules.handlers,
         }
 
     def part(self) -> None:
         """It is put away and takes nothing more: what points back at it goes, so that it needs no collector."""
         self._handlers.clear()
-        self._told.part()
+        self._conference_rules.part()
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -141,13 +141,15 @@ class RoomLife(RoomForgets):
 
     def _scheduled(self, event: Scheduled, now: int) -> list[Effect]:
         state = self.state
-        state.name, state.product_id = event.name, event.product_id
+        state.name = event.name
+        if not event.keeps_product:
+            state.product_id = event.product_id
         state.scheduled_start, state.scheduled_end = event.scheduled_start, event.scheduled_end
         if event.revived and state.status == "cancelled":
             state.status = "scheduled"
         # Lateness follows the schedule: every learner's figures are written anew.
         self._dirty_members.update(state.members)
-        effects = self._told.resettle(now)
+        effects = self._conference_rules.resettle(now)
         if self._somebody_waits():
             effects += self._open_if_due(now)
         self._plan()
@@ -172,7 +174,7 @@ class RoomLife(RoomForgets):
             state.started_at = at
         if not self.present:
             state.empty_since = at
-        self._told.settle_all(at)
+        self._conference_rules.settle_all(at)
         state.peak = max(state.peak, self.present)
         self._dirty_members.update(state.members)
         # A class that is reopened is no longer the end of its sessions.
@@ -252,7 +254,7 @@ class RoomLife(RoomForgets):
             self._disconnect(member)
             if member.finish(state.ended_at):
                 self._gone(member)
-        self._told.settle_all(at)
+        self._conference_rules.settle_all(at)
         self._dirty_members.update(state.members)
         self._plan()
         return [RoomTurned("ended", state.ended_at)]
@@ -273,7 +275,7 @@ class RoomLife(RoomForgets):
             # Every figure hangs on the class's times.
             self._dirty_members.update(state.members)
             self._dirty_sessions.update(state.sessions)
-            self._told.settle_all(state.ended_at or state.started_at or 0)
+            self._conference_rules.settle_all(state.ended_at or state.started_at or 0)
 
     def _cancelled(self, event: Cancelled, now: int) -> list[Effect]:
         state = self.state

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from actors.machines import places
 from actors.machines.conference import YOUNG_MS, Conference, ConferenceSession
 from actors.machines.effects import JOURNAL, Corrected, Effect, Unplaced
 from actors.machines.events import Polled, Seen
 from actors.machines.stays import Stay, base_identity
 
 if TYPE_CHECKING:
-    from actors.machines.told import HostRoom, Told
+    from actors.machines.conference_rules import ConferenceRules, HostRoom
 
 
 class Polls:
     """The handler of polls; part of a room's machine."""
 
-    def __init__(self, room: HostRoom, told: Told) -> None:
+    def __init__(self, room: HostRoom, rules: ConferenceRules) -> None:
         self._room = room
-        self._told = told
+        self._rules = rules
 
     @property
     def _conference(self) -> Conference:
@@ -28,10 +29,10 @@ class Polls:
         if not event.active:
             return self._polled_inactive(event, now)
         conference = self._conference
+        if not places.has_session(conference, event.sid):
+            return [Unplaced(places.SESSIONS)]
         conference.inactive_since = None
         session = conference.session(event.sid, event.at)
-        if session is None:
-            return [Unplaced()]
         session.absent_at = None
         found = 0
         here = {each.participant_sid for each in event.seen}
@@ -44,9 +45,9 @@ class Polls:
                     found += self._missed(stay, event.at)
                     touched.add(owner)
         for owner in touched:
-            self._told.settle(self._room.state.members[owner], now)
+            self._rules.settle(self._room.state.members[owner], now)
         self._room.changed(touched)
-        effects = self._told.follow(session, now)
+        effects = self._rules.follow(session, now)
         return [*effects, Corrected(found)] if found else effects
 
     def _seen(self, event: Polled, session: ConferenceSession, seen: Seen, touched: set[str], now: int) -> int:
@@ -60,11 +61,11 @@ class Polls:
         known = owner is not None
         if not known and seen.joined_at > event.at - YOUNG_MS:
             return 0
-        member, stay = self._told.stay_of(
+        if not places.has_stay(conference, self._room.state.members, seen.participant_sid, seen.identity):
+            return 0
+        member, stay = self._rules.stay_of(
             event.sid, seen.participant_sid, seen.identity, seen.joined_at, seen.name, moderator=seen.moderator
         )
-        if stay is None:
-            return 0
         member.begin(stay, seen.joined_at)
         session.start(stay.joined_at)
         session.touch(seen.joined_at)
@@ -85,7 +86,7 @@ class Polls:
     def _polled_inactive(self, event: Polled, now: int) -> list[Effect]:
         conference, state = self._conference, self._room.state
         counted = conference.counted(state.scheduled_start, state.scheduled_end)
-        if not counted or self._told.sessions[counted[-1][0]][1] is not None:
+        if not counted or self._rules.sessions[counted[-1][0]][1] is not None:
             return []
         session = counted[-1][1]
         if conference.inactive_since is None or (session.started_at or 0) > conference.inactive_since:
@@ -93,15 +94,15 @@ class Polls:
             return [JOURNAL]
         session.absent_at = max(conference.inactive_since, session.started_at or 0)
         conference.inactive_since = None
-        return [*self._told.follow(session, now), Corrected(1)]
+        return [*self._rules.follow(session, now), Corrected(1)]
 
     def _alias(self, base: str, user_id: str, now: int) -> None:
         """An identity turns out to be a user's: what is stored under it is theirs (reading 13)."""
         conference, room = self._conference, self._room
-        if base == user_id or conference.aliases.get(base) == user_id:
+        if base == user_id or conference.aliases.get(base) == user_id or not places.has_alias(conference, base):
             return
         conference.aliases[base] = user_id
-        self._told.tracks.setdefault(user_id, []).extend(self._told.tracks.pop(base, []))
+        self._rules.tracks.setdefault(user_id, []).extend(self._rules.tracks.pop(base, []))
         former = room.state.members.get(base)
         if former is None:
             return

@@ -6,14 +6,25 @@ from typing import Final
 
 from actors.machines.clock import ClientClock
 from actors.machines.effects import JOURNAL, Acked, Effect, Refused, SessionEnded, SessionOpened, Taken
-from actors.machines.events import Departed, Described, Dropped, Event, Interacted, Joined, Posted, RoomSampled
+from actors.machines.events import (
+    Departed,
+    Described,
+    Dropped,
+    Event,
+    Interacted,
+    Joined,
+    Posted,
+    RoomPlaced,
+    RoomSampled,
+)
 from actors.machines.figures import FAR
+from actors.machines.holding import HTTP, STREAM
 from actors.machines.life import RoomLife
-from actors.machines.presence import HTTP, STREAM, Member
+from actors.machines.presence import Member
 from actors.machines.rows import InteractionRow
 from actors.machines.state import RoomRules, RoomState
 from actors.machines.track import Sample, TooOld, Track, silence_ms
-from actors.machines.watch import WatchState
+from actors.machines.watch import MOBILE, WatchState, place
 
 DOUBT: Final = {"doubt": "doubt_asked"}
 """What the socket calls otherwise than the events of other systems (events.md, more readings 9)."""
@@ -33,6 +44,7 @@ class Room(RoomLife):
             Departed: self._departed,
             RoomSampled: self._sampled,
             Posted: self._posted,
+            RoomPlaced: self._placed,
             Interacted: self._interacted,
         }
         self._derive()
@@ -61,7 +73,7 @@ class Room(RoomLife):
             refusal = self._refuse_session(session, event.user_id)
             if refusal is not None:
                 return [refusal]
-            session = session if session is not None and session.ended_at is None else None
+            session = session if session is not None and session.takes_numbers else None
         if session is not None and event.resume is not None:
             session_id = event.resume
         elif state.status == "ended":
@@ -222,7 +234,7 @@ class Room(RoomLife):
         if fresh:
             session.heard_at = now
             self._prove(member, proofs, HTTP, event.device_id)
-            effects += self._hold(member, session_id, session, event, now)
+            effects += self._hold(member, session_id, session, event.device_id, now)
         if event.leave:
             self._depart(session_id, session, now)
             effects.append(SessionEnded(session_id))
@@ -231,6 +243,32 @@ class Room(RoomLife):
         effects.append(self._answer(session_id, session, member, now, resumed=resumed))
         self._plan()
         return effects
+
+    def _placed(self, event: RoomPlaced, now: int) -> list[Effect]:
+        state = self.state
+        if state.status == "cancelled":
+            return [Refused("room_cancelled", "the class was cancelled")]
+        session_id = event.session_id
+        session = None if session_id is None else state.sessions.get(session_id)
+        if session is not None and session.user_id != event.user_id:
+            return [Refused("forbidden", "session_id belongs to another learner")]
+        if session_id is None or session is None or session.ended_at is not None:
+            session_id = event.fresh_id
+            session = self._begin(session_id, event.user_id, event.device_id, MOBILE, event.interval, now)
+        proofs = place(session, event.samples, now, state.ended_at)
+        interval = session.track.tell(event.interval)
+        if proofs is None:
+            acked = Acked(session_id, session.track.last_seq, interval)
+            return [JOURNAL, acked] if interval or session_id == event.fresh_id else [acked]
+        session.heard_at = now
+        member = self.member(event.user_id, event.role, event.name)
+        member.role = event.role
+        self._prove(member, proofs, HTTP, event.device_id)
+        effects = self._hold(member, session_id, session, event.device_id, now)
+        self._dirty_sessions.add(session_id)
+        self._dirty_members.add(event.user_id)
+        self._plan()
+        return [JOURNAL, *effects, Acked(session_id, session.track.last_seq, interval)]
 
     def _find_posted(self, event: Posted) -> tuple[str, WatchState | None, Track] | Refused:
         """The session that a post belongs to, or the track of the one that it begins (reading 4)."""
@@ -245,16 +283,16 @@ class Room(RoomLife):
             session = self.state.sessions[session_id] if session_id is not None else None
             if session is not None and begins_anew(session.track, event.samples):
                 session = None
-        if session_id is None or session is None or session.ended_at is not None:
+        if session_id is None or session is None or not session.takes_numbers:
             return event.fresh_id, None, Track(event.interval, ClientClock(), told=event.interval)
         return session_id, session, session.track
 
-    def _hold(self, member: Member, session_id: str, session: WatchState, event: Posted, now: int) -> list[Effect]:
+    def _hold(self, member: Member, session_id: str, session: WatchState, device_id: str, now: int) -> list[Effect]:
         at = session.track.at
         until = at + silence_ms(session.track.interval)
         if self.state.status == "ended" or until <= now:
             return []
-        if member.hold_by_sample(session_id, event.device_id, at, until):
+        if member.hold_by_sample(session_id, device_id, at, until):
             self._came(member, now)
         self._arm("member", member.user_id, until)
         return self._open_if_due(now)

@@ -117,6 +117,18 @@ class GoneRow(msgspec.Struct, frozen=True):
     user_id: str
 
 
+class RedoneRow(msgspec.Struct, frozen=True):
+    """A session's segments from number `first` on were worked out anew: rows that are not among the new ones go.
+
+    `fold` counts how often that happened so far.
+    """
+
+    session_id: str
+    user_id: str
+    first: int
+    fold: int
+
+
 class EndRow(msgspec.Struct, frozen=True):
     """The class is over, and others are told: once for each `number` of a room. Times Unix ms."""
 
@@ -141,3 +153,4 @@ class Rows(msgspec.Struct, frozen=True):
     room: RoomRow | None = None
     gone: list[GoneRow] = []
     end: EndRow | None = None
+    redone: list[RedoneRow] = []

@@ -24,7 +24,7 @@ import msgspec
 PLUGNMEET: Final = "plugnmeet"
 ON_PURPOSE: Final = frozenset({"CLIENT_INITIATED", "PARTICIPANT_REMOVED", "ROOM_DELETED", "ROOM_CLOSED"})
 STAYS_MAX: Final = 2_000
-"""Stays of one learner in one class; one more is not kept."""
+"""Stays of one learner in one class; one more is not taken in (`places.py`)."""
 NATIVE: Final = "-native"
 """A phone's screen is shared by a twin of its participant: the same person, under a participant sid of its own."""
 

@@ -185,6 +185,16 @@ class Track(msgspec.Struct, array_like=True):
                 self._take(sample, at, now, until)
         return True
 
+    def put(self, sample: Sample, heard: int, until: int | None, proofs: list[int] | None = None) -> None:
+        """Take one sample whose time is server time already and which comes behind the last one; as `fold` does.
+
+        `heard` is when it was received.
+        """
+        at = sample.at if sample.at > self.at else self.at
+        if proofs is not None and self.started_at >= 0 and (at - self.at) * 2 <= self.interval * 7:
+            ranges.add(proofs, self.at, at)
+        self._take(sample, at, heard, until)
+
     def receive(self, position: int, state: int, rate: float, duration: int | None, now: int) -> None:
         """Take in what is true now, by a client that numbers nothing and whose clock is not asked."""
         at = now if now > self.at else self.at

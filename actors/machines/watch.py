@@ -22,15 +22,18 @@ import msgspec
 
 from actors.machines.clock import ClientClock
 from actors.machines.effects import JOURNAL, Acked, Effect, Refused, SessionEnded, SessionOpened, Taken
-from actors.machines.events import Event, Forgotten, Left, Opened, Reported, Resumed, Sampled, Tick
-from actors.machines.rows import Rows, SegmentRow, SessionRow
-from actors.machines.track import TooOld, Track
+from actors.machines.events import Event, Forgotten, Left, Opened, Placed, Reported, Resumed, Sampled, Tick
+from actors.machines.placing import Window
+from actors.machines.rows import RedoneRow, Rows, SegmentRow, SessionRow
+from actors.machines.track import Sample, TooOld, Track
 
 IDLE_MS: Final = 30 * 60 * 1000
 NEVER: Final = 2**62
 REPEAT_MS: Final = 60_000
 """So long after its end a session knows what was told before it for what it is."""
 TAKEN: Final = Taken()
+MOBILE: Final = "mobile"
+"""The door of sessions whose samples come in batches of mobile SDKs, in any order."""
 
 
 class WatchState(msgspec.Struct, array_like=True):
@@ -58,6 +61,43 @@ class WatchState(msgspec.Struct, array_like=True):
     """The client's time stamp of the last report that was taken; -1 where it sends none."""
     passed_over: int = -1
     """That of the last report that was passed over as overtaken."""
+    window: Window | None = None
+    """Where samples may come in any order: the latest of them."""
+
+    @property
+    def takes_numbers(self) -> bool:
+        """It is open, and its samples are numbered by their client: not one of the mobile door."""
+        return self.ended_at is None and self.window is None
+
+    def settle(self) -> None:
+        """The rows of this state are in the store."""
+        self.track.closed.clear()
+        if self.window is not None:
+            self.window.settled()
+
+    def written(self, numbers: set[int], redone: list[RedoneRow]) -> None:
+        """Those closed segments are in the store, and those of `redone` that are no more have gone from it.
+
+        What was worked out anew since then is written with the next checkpoint.
+        """
+        window = self.window
+        if window is not None and window.redone_from and [row.fold for row in redone] != [window.folds]:
+            return
+        self.track.forget(numbers)
+        if window is not None:
+            window.settled()
+
+
+def place(state: WatchState, samples: list[Sample], now: int, until: int | None = None) -> list[int] | None:
+    """Take in samples that come in any order; None where nothing was new, else the ranges they prove (see `fold`)."""
+    if state.window is None:
+        state.window = Window.of(state.track)
+    proofs: list[int] = []
+    track = state.window.place(state.track, samples, now, until, proofs)
+    if track is None:
+        return None
+    state.track = track
+    return proofs
 
 
 class WatchRules(msgspec.Struct, frozen=True):
@@ -78,6 +118,7 @@ class WatchSession:
         self._handlers: dict[type[Event], Callable[[Any, int], list[Effect]]] = {
             Sampled: self._sampled,
             Reported: self._reported,
+            Placed: self._placed,
             Opened: self._opened,
             Resumed: self._resumed,
             Left: self._left,
@@ -122,6 +163,17 @@ class WatchSession:
             )
         state.heard_at = now
         return [JOURNAL, Acked(self.session_id, track.last_seq, interval)]
+
+    def _placed(self, event: Placed, now: int) -> list[Effect]:
+        state = self.state
+        if state is None or state.ended_at is not None or state.door != MOBILE:
+            return [Refused("unknown_stream", "the session has ended: watch again")]
+        fresh = place(state, event.samples, now) is not None
+        interval = state.track.tell(event.interval)
+        acked = Acked(self.session_id, state.track.last_seq, interval)
+        if fresh:
+            state.heard_at = now
+        return [JOURNAL, acked] if fresh or interval else [acked]
 
     def _reported(self, event: Reported, now: int) -> list[Effect]:
         state = self.state
@@ -234,7 +286,7 @@ class WatchSession:
     def settle(self) -> None:
         """The state comes out of the store, whose rows were written with it: nothing of it waits to be written."""
         if self.state is not None:
-            self.state.track.closed.clear()
+            self.state.settle()
 
     def rows(self) -> Rows:
         """What a checkpoint writes now."""
@@ -242,12 +294,13 @@ class WatchSession:
         if state is None:
             return Rows()
         session = session_row(self.session_id, state, None, self._rules.completion_threshold)
-        return Rows(sessions=[session], segments=segment_rows(self.session_id, state, None))
+        redone = redone_rows(self.session_id, state)
+        return Rows(sessions=[session], segments=segment_rows(self.session_id, state, None), redone=redone)
 
     def written(self, rows: Rows) -> None:
         """Those rows are durable: forget the closed segments among them."""
         if self.state is not None:
-            self.state.track.forget({row.segment.number for row in rows.segments if not row.open})
+            self.state.written({row.segment.number for row in rows.segments if not row.open}, rows.redone)
 
     def unwritten(self, rows: Rows) -> None:
         """Those rows did not become durable; nothing was forgotten yet."""
@@ -264,6 +317,14 @@ def segment_rows(session_id: str, state: WatchState, room_id: str | None) -> lis
     if growing is not None:
         rows.append(SegmentRow(session_id, state.user_id, kind, content, room_id, growing, open=True))
     return rows
+
+
+def redone_rows(session_id: str, state: WatchState) -> list[RedoneRow]:
+    """From which segment on the store may have other ones than these."""
+    window = state.window
+    if window is None or not window.redone_from:
+        return []
+    return [RedoneRow(session_id, state.user_id, window.redone_from, window.folds)]
 
 
 def session_row(session_id: str, state: WatchState, room_id: str | None, threshold: float) -> SessionRow:

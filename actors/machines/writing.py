@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from actors.machines.figures import RoomFigures
-from actors.machines.rows import EndRow, GoneRow, Rows
+from actors.machines.rows import EndRow, GoneRow, RedoneRow, Rows
 from actors.machines.state import RoomRules, RoomState
-from actors.machines.watch import segment_rows
+from actors.machines.watch import redone_rows, segment_rows
 
 
 class RoomWriter(RoomFigures):
@@ -31,7 +31,7 @@ class RoomWriter(RoomFigures):
         for member in state.members.values():
             member.settled()
         for session_id, session in state.sessions.items():
-            session.track.closed.clear()
+            session.settle()
             if session.ended_at is not None:
                 self._dirty_sessions.add(session_id)
 
@@ -71,6 +71,7 @@ class RoomWriter(RoomFigures):
             room=self.row(),
             gone=[*state.gone, *strangers],
             end=self._end_row(),
+            redone=[row for key, session in sessions for row in redone_rows(key, session)],
         )
 
     def _end_row(self) -> EndRow | None:
@@ -89,9 +90,12 @@ class RoomWriter(RoomFigures):
         for row in rows.segments:
             if not row.open:
                 numbers.setdefault(row.session_id, set()).add(row.segment.number)
-        for session_id, closed in numbers.items():
+        redone: dict[str, list[RedoneRow]] = {}
+        for each in rows.redone:
+            redone.setdefault(each.session_id, []).append(each)
+        for session_id in numbers.keys() | redone.keys():
             if session_id in state.sessions:
-                state.sessions[session_id].track.forget(closed)
+                state.sessions[session_id].written(numbers.get(session_id, set()), redone.get(session_id, []))
         self._presences_written(rows)
         for session_row_ in rows.sessions:
             session = state.sessions.get(session_row_.session_id)

@@ -114,8 +114,8 @@ def of_details(
 ) -> list[Difference]:
     """The same learner as dashboards are told (learning-api.md, endpoint 7)."""
     say = Sayer(room.room_id, truth.user_id, act)
-    say.same("details: was_present", truth.was_present, read.was_present)
-    say.same("details: was_late", truth.was_present and truth.late, read.was_late)
+    say.same("details: was_present", truth.attended, read.was_present)
+    say.same("details: was_late", truth.attended and truth.late, read.was_late)
     say.same("details: total_presence_duration", truth.presence_seconds, read.total_presence_duration)
     length = known.ended_ms // 1000 - known.begin_ms // 1000
     say.same("details: total_live_class_duration", length, read.total_live_class_duration)

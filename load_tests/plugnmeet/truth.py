@@ -36,9 +36,7 @@ class LearnerTruth(msgspec.Struct):
     """The same with the gaps that count."""
     presence_seconds: int
     attended: bool
-    """Present for the attended minimum, by the millisecond: what a room counts."""
-    was_present: bool
-    """The same by whole seconds, as dashboards count (learning-api.md, reading 1)."""
+    """Present for the attended minimum, by whole seconds (learning-api.md, reading 1)."""
     late: bool
     device_seconds: dict[str, int]
     reasons: dict[str, int]
@@ -111,8 +109,7 @@ def _learner(
         stays=unite((stay.joined, stay.gone) for stay in mine),
         presence=presence,
         presence_seconds=seconds(inside),
-        was_present=seconds(inside) >= rules.attended_min_s,
-        attended=sum(high - low for low, high in inside) >= rules.attended_min_s * 1000,
+        attended=seconds(inside) >= rules.attended_min_s,
         late=_late(room, inside, rules),
         device_seconds={
             name: seconds(clip(_device(people, mine, source), *interval)) for source, name in DEVICES.items()

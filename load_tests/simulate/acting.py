@@ -7,14 +7,14 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final, assert_never
 
-from load_tests.facts import Acked, Asked, ClockCompared, Dropped, Fact, Held, IntervalTold, Left
-from load_tests.player import Player, Refused, Stopped
+from load_tests.player import Player
 from load_tests.simulate import record as rec
 from load_tests.simulate import scenario as play
 from load_tests.simulate.playhead import Playhead
 from load_tests.simulate.stage import Stage, true_ms
 from load_tests.simulate.truth import milliseconds
-from load_tests.stream import ContentTarget, PlayerStream, RoomTarget
+from protocol.client import Closed, ContentTarget, Fact, Refused, RoomTarget, Stream
+from protocol.client.facts import Acked, Asked, ClockCompared, DoorChanged, Dropped, Held, IntervalTold, Left
 from protocol.types import Content, PlayState
 
 ENDS_BEFORE_S: Final = 0.2
@@ -24,7 +24,7 @@ ENDS_BEFORE_S: Final = 0.2
 class _Part:
     """One stream of the device: what the player holds, where the playhead is, what is recorded."""
 
-    def __init__(self, stream: PlayerStream, playhead: Playhead, track: rec.Track) -> None:
+    def __init__(self, stream: Stream, playhead: Playhead, track: rec.Track) -> None:
         self.stream = stream
         self.playhead = playhead
         self.track = track
@@ -74,7 +74,7 @@ class DeviceActor:
             http=stage.http,
             by_http=script.starts_by_http,
             counters=stage.counters,
-            tell=self._hear,
+            listener=self._hear,
         )
         stage.acting += 1
         try:
@@ -82,7 +82,7 @@ class DeviceActor:
                 await self._steps(player)
                 if not self._gone:
                     await self._finish(player)
-        except (Refused, Stopped) as error:
+        except (Refused, Closed) as error:
             self._record.problems.append(f"{script.device_id}: {error}")
         finally:
             for part in self._parts.values():
@@ -298,6 +298,8 @@ class DeviceActor:
                 track = self._by_ref[fact.ref].track
                 track.left_at = now
                 _close(track, now, "left")
+            case DoorChanged():
+                pass  # the script's own doing
             case _:
                 assert_never(fact)
 

@@ -140,7 +140,8 @@ class Comparison:
         say.near("watch_seconds", watched, answer.watch_seconds, 2 * WALL_BORDER_S * max(1, len(pieces)))
         if track.duration is not None:
             share = min(1.0, covered / track.duration)
-            say.check("coverage", abs(int(share * 1000) / 1000 - answer.coverage) <= EXACT_S, share, answer.coverage)
+            near = answer.coverage is not None and abs(int(share * 1000) / 1000 - answer.coverage) <= EXACT_S
+            say.check("coverage", near, share, answer.coverage)
             if abs(share - COMPLETED_SHARE) > EXACT_S:
                 say.check("completed", answer.completed == (share > COMPLETED_SHARE), share, answer.completed)
         self._segments(say, pieces, answer.segments)

@@ -10,10 +10,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from load_tests.facts import Counters
 from load_tests.simulate.comparing import Answers, Difference, Row
 from load_tests.simulate.options import SimulateOptions
 from load_tests.simulate.record import Class
+from protocol.client import Counters
 from protocol.rest import RoomAnswer, TimelineAnswer
 
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import aiohttp
 
-from load_tests.facts import Counters
 from load_tests.simulate.options import SimulateOptions
 from load_tests.simulate.record import Class
+from protocol.client import Counters
 
 _STEADY_ZERO_MS: Final = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
 

@@ -1,7 +1,7 @@
 """`python -m load_tests dashboards`: ask as dashboards do, and say how long the answers take.
 
 Questions go out one after the other, learners and contents drawn by chance (seeded) out of those that `history` makes;
-staff reads for learners by `user_id`. With `--beats` simple video heartbeats flow meanwhile, at a steady rate.
+staff reads for learners by `user_id`. With `--beats` simple video heartbeats of many learners flow meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from itertools import count
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -20,12 +20,16 @@ import aiohttp
 import msgspec
 import uvloop
 
-from load_tests.year.platform import CLASSES_FROM, LESSONS_FROM, USERS_FROM, Size
+from load_tests.year.history import last_midnight_ms
+from load_tests.year.platform import CLASSES_FROM, LESSONS_FROM, USERS_FROM, Platform, Size
 from load_tests.year.telling import KIND
+from load_tests.year.watching import Beats, viewers, watch
 
 _OK: Final = 200
 _AGAIN: Final = 429
 _NOT_FOUND: Final = 404
+WARM_UP_S: Final = 3.0
+"""The first heartbeat of each learner asks the store; after it they ask memory."""
 Ask = tuple[str, dict[str, str]]
 
 
@@ -59,6 +63,7 @@ class Asker:
         self._options = options
         self._random = Random(options.seed)
         self._size = Size().share(options.share)
+        self.platform = Platform(self._size, options.platform_seed, last_midnight_ms(options.end_s))
         self.figures: dict[str, Figures] = {}
 
     async def run(self, only: str) -> None:
@@ -86,6 +91,10 @@ class Asker:
             figures.failed += 1
             if figures.failed == 1:
                 sys.stderr.write(f"{name}: {response.status} {body[:200]!r}\n")
+
+    def report(self) -> dict[str, Any]:
+        """By kind of question."""
+        return {name: figures.report() for name, figures in self.figures.items()}
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -124,15 +133,30 @@ class Asker:
         )
         return learner | self._staff(year, last)
 
+    def _day_of(self, year: dict[str, str]) -> dict[str, str]:
+        """Any day of the year."""
+        end_s = self._options.end_s or time.time()
+        day = time.strftime("%Y-%m-%d", time.gmtime(end_s - self._random.randrange(1, 300) * 86_400))
+        return {"start_at": day, "end_at": day} if day < year["end_at"] else year
+
     def _of_learner(self, path: str, within: dict[str, str]) -> Callable[[], Ask]:
         return lambda: (path, {**within, "user_id": self._user()})
 
     def _details(self, within: dict[str, str]) -> Callable[[], Ask]:
         path = "/api/v1/liveclass/attendance/details"
-        return lambda: (path, {**within, "user_id": self._user(), "catalog_product_id": self._product()})
+
+        def ask() -> Ask:
+            learner = self._random.choice(self.platform.learners)
+            product = str(self._random.choice(learner.products))
+            return path, {**within, "user_id": str(learner.id), "catalog_product_id": product}
+
+        return ask
 
     def _in_class(self, path: str) -> Ask:
-        return path, {"live_class_id": self._class(), "user_id": self._user()}
+        """A class of one of the learner's products, which they may have missed."""
+        learner = self._random.choice(self.platform.learners)
+        found = self._random.choice([each for each in self.platform.classes if each.product in learner.products])
+        return path, {"live_class_id": str(found.id), "user_id": str(learner.id)}
 
     def _staff(self, year: dict[str, str], month: dict[str, str]) -> dict[str, Callable[[], Ask]]:
         videos = "/api/v1/videos/engagement"
@@ -143,6 +167,10 @@ class Asker:
             "staff engagement/retention": lambda: (f"{videos}/retention", self._lesson()),
             "staff engagement/top": lambda: (f"{videos}/top", {"sort": self._random.choice(_SORTS)}),
             "staff engagement/viewers": lambda: (f"{videos}/viewers", self._lesson()),
+            "staff engagement/summary day": lambda: (f"{videos}/summary", {**self._lesson(), **self._day_of(year)}),
+            "staff engagement/retention month": lambda: (f"{videos}/retention", {**self._lesson(), **month}),
+            "staff engagement/viewers month": lambda: (f"{videos}/viewers", {**self._lesson(), **month}),
+            "staff concurrent month": lambda: ("/api/v1/videos/concurrent", {**month, "step": "3600"}),
             "staff concurrent day": lambda: ("/api/v1/videos/concurrent", {**today, "step": "300"}),
             "staff analytics/dashboard": lambda: ("/api/v1/analytics/dashboard", {}),
             "staff analytics/dashboard year": lambda: ("/api/v1/analytics/dashboard", {"year": year["end_at"][:4]}),
@@ -173,48 +201,25 @@ def _days(end_s: float | None) -> tuple[str, str, str, str]:
     return found[0], found[1], found[2], found[3]
 
 
-async def _beat(http: aiohttp.ClientSession, options: argparse.Namespace) -> tuple[int, int]:
-    """Simple video heartbeats at a steady rate, until cancelled; returns how many were taken, and sent."""
-    taken = sent = 0
-    size = Size().share(options.share)
-    running: set[asyncio.Task[bool]] = set()
-
-    def done(task: asyncio.Task[bool]) -> None:
-        nonlocal taken
-        running.discard(task)
-        taken += not task.cancelled() and task.exception() is None and task.result()
-
-    try:
-        for number in count():
-            body = {"content_kind": KIND, "content_id": LESSONS_FROM + number % size.lessons}
-            task = asyncio.create_task(_post(http, body | {"position_seconds": number // size.lessons}))
-            running.add(task)
-            task.add_done_callback(done)
-            sent = number + 1
-            await asyncio.sleep(1 / options.beats)
-    except asyncio.CancelledError:
-        await asyncio.gather(*running, return_exceptions=True)
-    return taken, sent
-
-
-async def _post(http: aiohttp.ClientSession, body: dict[str, Any]) -> bool:
-    async with http.post("/api/v1/videos/engagement/heartbeat", json=body) as response:
-        await response.read()
-        return response.status == _OK
-
-
 async def _measure(options: argparse.Namespace) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {options.token}"}
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(options.url, headers=headers, timeout=timeout) as http:
         asker = Asker(http, options)
-        beats = asyncio.create_task(_beat(http, options)) if options.beats else None
-        await asker.run(options.only)
-        if beats is not None:
-            beats.cancel()
-            taken, sent = await beats
-            sys.stderr.write(f"{taken:,} of {sent:,} heartbeats were taken meanwhile\n")
-    return {name: figures.report() for name, figures in asker.figures.items()}
+        if not options.beats:
+            await asker.run(options.only)
+            return asker.report()
+        those = viewers(asker.platform, options.learners, options.seed)
+        beats = Beats()
+        async with aiohttp.ClientSession(options.url, timeout=timeout) as players:
+            watching = asyncio.create_task(watch(players, those, options.beats, beats))
+            await asyncio.sleep(WARM_UP_S)
+            beats.took.clear()
+            await asker.run(options.only)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        asker.figures[f"heartbeats of {len(those)} learners"] = Figures(beats.took, failed=beats.refused)
+    return asker.report()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -225,11 +230,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--share", type=float, default=1.0, help="as for `history`")
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--only", default="", help="questions with this in their name")
-    parser.add_argument("--beats", type=float, default=0.0, help="simple video heartbeats a second meanwhile")
+    parser.add_argument("--beats", type=float, default=0.0, help="simple video heartbeats a second meanwhile, of:")
+    parser.add_argument("--learners", type=Path, metavar="FILE", help="`rollcall token --count 9999 --prefix 100`")
+    parser.add_argument("--platform-seed", type=int, default=1, help="the --seed of `history`")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="the figures as JSON, with what was measured")
     parser.add_argument("--end-s", type=float, metavar="UNIX", help="as for `history`; default: today")
     parser.add_argument("--seed", type=int, default=1)
-    figures = uvloop.run(_measure(parser.parse_args(arguments)))
-    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    options = parser.parse_args(arguments)
+    if options.beats and options.learners is None:
+        parser.error("--beats needs --learners")
+    figures = uvloop.run(_measure(options))
+    text = json.dumps(figures, indent=2) + "\n"
+    sys.stdout.write(text)
+    if options.save is not None:
+        options.save.write_text(text)
     for name, each in figures.items():
         sys.stderr.write(f"{name:45} p50 {each['p50_ms']:8} ms   p95 {each['p95_ms']:8} ms   {each['kb']} KB\n")
     return 1 if any(each["failed"] for each in figures.values()) else 0

@@ -12,20 +12,23 @@ from typing import IO, Final
 from zoneinfo import ZoneInfo
 
 from actors.figures.facts import Rules
-from actors.figures.spans import BadSpan, span
+from actors.figures.spans import BadSpan, Span, span
 from actors.ports import StoreAway
 from server import config
 from server.attendance_list import ROWS, AttendanceList
 from server.commands import FAILED, OK, USAGE, CommandError, data_dir_option, overrides, tell, tell_warnings
 from server.commands.database import opened
 from server.learners.requests import until_done
+from server.xapi.exporting import statements
 from storage.attendance import AttendanceBook
 from storage.learners import Learners
+from storage.xapi import PostgresXapi
 
-HELP = "write attendance as CSV"
+HELP = "write attendance as CSV, watch sessions as xAPI statements"
 DESCRIPTION = """
 Write who was in a class, or in all classes of a product that began in a range, as CSV: a row a learner, or a row a
-stay. Works beside a running server, which first writes what it holds in memory.
+stay. Or write watch sessions that are over as statements of the xAPI Video Profile. Works beside a running server,
+which first writes what it holds in memory.
 """
 
 SAVE_S: Final = 100.0
@@ -45,6 +48,11 @@ def configure(parser: ArgumentParser) -> None:
     listing.add_argument("--bom", action="store_true", help="begin with a byte order mark, for spreadsheets")
     listing.add_argument("-o", "--output", default="-", metavar="FILE", help="default: standard output")
     data_dir_option(listing)
+    told = kinds.add_parser("xapi", help="watch sessions that are over, as xAPI statements (NDJSON)")
+    told.add_argument("--from", dest="start", metavar="DATE", help="when they began; default: 30 days")
+    told.add_argument("--to", dest="end", metavar="DATE", help="that day too")
+    told.add_argument("-o", "--output", default="-", metavar="FILE", help="default: standard output")
+    data_dir_option(told)
 
 
 def run(arguments: Namespace) -> int:
@@ -59,26 +67,35 @@ def run(arguments: Namespace) -> int:
 async def _export(settings: config.Settings, arguments: Namespace, file: IO[bytes]) -> int:
     async with opened(settings) as database:
         await _saved(Learners(database))
-        book = AttendanceBook(database)
-        rules = Rules(round(settings.late_grace_s * 1000), round(settings.attended_min_s * 1000))
-        pieces = await _pieces(settings, arguments, AttendanceList(book, rules, _now, _nothing))
-        if pieces is None:
-            tell(f"rollcall: {arguments.room}: no such class")
-            return FAILED
-        async for piece in pieces:
-            file.write(piece.encode())
+        if arguments.kind == "xapi":
+            store = PostgresXapi(database)
+            async for page in statements(store, _span(settings, arguments), settings.xapi_home_page):
+                file.write(page)
+        else:
+            book = AttendanceBook(database)
+            rules = Rules(round(settings.late_grace_s * 1000), round(settings.attended_min_s * 1000))
+            pieces = await _pieces(settings, arguments, AttendanceList(book, rules, _now, _nothing))
+            if pieces is None:
+                tell(f"rollcall: {arguments.room}: no such class")
+                return FAILED
+            async for piece in pieces:
+                file.write(piece.encode())
     file.flush()
     return OK
+
+
+def _span(settings: config.Settings, arguments: Namespace) -> Span:
+    try:
+        return span(arguments.start, arguments.end, ZoneInfo(settings.timezone), _now())
+    except BadSpan as bad:
+        option = "--from" if bad.name == "start_at" else "--to"
+        raise CommandError(f"{option}: {bad.why}", USAGE) from None
 
 
 async def _pieces(settings: config.Settings, arguments: Namespace, made: AttendanceList) -> AsyncIterator[str] | None:
     if arguments.room is not None:
         return await made.of_class(arguments.room, arguments.rows, bom=arguments.bom)
-    try:
-        within = span(arguments.start, arguments.end, ZoneInfo(settings.timezone), _now())
-    except BadSpan as bad:
-        option = "--from" if bad.name == "start_at" else "--to"
-        raise CommandError(f"{option}: {bad.why}", USAGE) from None
+    within = _span(settings, arguments)
     return made.of_product(arguments.product, within.start, within.end, arguments.rows, bom=arguments.bom)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from protocol import catalog, loose
 from protocol.rest import rfc3339
+from protocol.xapi.values import MAILTO, iri
 from server import config
 from server.commands import FAILED, OK, data_dir_option, out, overrides, tell, tell_warnings
 from server.commands.database import opened
@@ -31,7 +32,7 @@ examples:
 
 NAME_CHARS: Final = 64
 _NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS - 1}}}")
-_COLUMNS: Final = ("name", "rights", "state", "created", "expires", "revoked", "sample rate")
+_COLUMNS: Final = ("number", "name", "rights", "state", "created", "expires", "revoked", "sample %")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -55,8 +56,17 @@ def configure(parser: ArgumentParser) -> None:
         "--sample-rate",
         type=_share,
         default=1.0,
-        metavar="SHARE",
-        help="share of its events that are kept, over 0 and at most 1 (default 1)",
+        metavar="PERCENT",
+        help="how many of its mobile sessions are recorded, 0 to 100 (default 100)",
+    )
+    create.add_argument(
+        "--xapi-home-page",
+        action="append",
+        default=[],
+        type=_home_page,
+        metavar="IRI",
+        help="of which learners its xAPI statements may speak: the home page of their accounts, or mailto: for those "
+        "named by a mailbox (may be repeated; default: anybody)",
     )
     data_dir_option(create)
     data_dir_option(actions.add_parser("list", help="what keys there are"))
@@ -85,6 +95,7 @@ async def _create(settings: config.Settings, arguments: Namespace) -> int:
         expires_at=arguments.expires,
         revoked_at=None,
         sample_rate=arguments.sample_rate,
+        home_pages=arguments.xapi_home_page,
     )
     async with opened(settings) as database:
         keys = PostgresKeys(database)
@@ -124,7 +135,8 @@ def table(keys: Sequence[WriteKey], now: int) -> list[str]:
 
 def _row(key: WriteKey, now: int) -> tuple[str, ...]:
     times = (rfc3339(at) or "-" for at in (key.created_at, key.expires_at, key.revoked_at))
-    return key.name, ",".join(key.rights), key.state(now), *times, f"{key.sample_rate:g}"
+    name = (str(key.number), key.name)
+    return *name, ",".join(key.rights), key.state(now), *times, f"{100 * key.sample_rate:.6g}"
 
 
 def _now() -> int:
@@ -155,11 +167,19 @@ def _moment(value: str) -> int:
         raise ArgumentTypeError("must be a time such as 365d, 2027-01-31 or 2027-01-31T18:00:00Z") from None
 
 
-def _share(value: str) -> float:
+def _home_page(value: str) -> str:
     try:
-        share = float(value)
+        return iri(value) if value != MAILTO else value
+    except loose.Unfit as error:
+        raise ArgumentTypeError(f"{error}; such as https://lms.example") from None
+
+
+def _share(value: str) -> float:
+    """A share, given in percent."""
+    try:
+        percent = float(value)
     except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise ArgumentTypeError("must be over 0 and at most 1")
-    return share
+        percent = -1.0
+    if not 0 <= percent <= 100:  # noqa: PLR2004 - of a hundred
+        raise ArgumentTypeError("must be 0 to 100")
+    return percent / 100

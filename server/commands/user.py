@@ -17,7 +17,10 @@ from server.commands.database import opened
 from server.learners.alone import alone
 from server.learners.erasing import Eraser
 from server.learners.requests import until_done
+from server.mobile.images_sweeping import ImageSweeper, exported, work_of
+from server.recordings.parts import files_of
 from storage.learners import Learners
+from storage.mobile_images import MobileImages
 from storage.postgres import Database
 
 HELP = "give out, or erase, everything that is known of a learner"
@@ -80,6 +83,9 @@ async def _export(settings: config.Settings, user_id: str, file: IO[bytes]) -> i
             if held.table != "learner_requests":
                 file.write(encode(held) + b"\n")
                 count += 1
+        async for held in exported(MobileImages(database), files_of(settings), user_id):
+            file.write(encode(held) + b"\n")
+            count += 1
     file.flush()
     tell(f"rollcall: {count} rows")
     return OK
@@ -107,4 +113,7 @@ async def _erase_alone(
     logs.set_up("warning", settings.log_format)
     rules, sole = rules_of(settings), settings.database_url is None
     async with alone(database, rules, engagement_rules(settings), sole_owner=sole) as system:
-        return await Eraser(system, learners, lambda _: None).erase(user_id)
+        eraser = Eraser(system, learners, lambda _: None)
+        images = ImageSweeper(MobileImages(database), files_of(settings), work_of(settings.data_dir))
+        eraser.after.append(images.sweep)
+        return await eraser.erase(user_id)

@@ -68,6 +68,7 @@ class ImportedRooms:
         await round_.settled()
         if end is not None:
             await self._facts.settle([], [end])
+        round_.let_go()
 
     async def _untold_end(self, room_id: str) -> End | None:
         """The class's end where its room has not taken it in: one that was opened again must not end once more."""

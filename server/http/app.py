@@ -26,6 +26,7 @@ from server.desk import Desk
 from server.http import described, video_heartbeat
 from server.http.access import Access
 from server.http.catalog import CatalogDoor
+from server.http.collector.routes import routes as collector_routes
 from server.http.engagement.routes import routes as engagement_routes
 from server.http.exports import Exports
 from server.http.gating import Gate
@@ -45,18 +46,27 @@ from server.http.shell import Handler, Shell, expect
 from server.http.video_heartbeat import VideoHeartbeats
 from server.learners.erasing import Eraser
 from server.metrics import EdgeCounters
+from server.mobile import routes as mobile_routes
+from server.mobile.reading_routes import routes as mobile_reading_routes
 from server.plugnmeet import webhooks
 from server.plugnmeet.ports import WebhookStore
 from server.plugnmeet.signature import Signatures
 from server.simple_door import SimpleDoor
 from server.theme import Theme
+from server.xapi.routes import routes as xapi_routes
 from storage.attendance import AttendanceBook
+from storage.collected import PostgresCollected
+from storage.collector import CollectorStore
 from storage.engagement import PostgresEngagement
 from storage.files import Files
 from storage.jobs import JobStore
-from storage.keys import KeyStore
+from storage.keys import KeyStore, Right
 from storage.learning import PostgresLearning
+from storage.mobile import MobileStore
+from storage.mobile_images import MobileImages
+from storage.mobile_reading import MobileReading
 from storage.watched import WatchedBefore
+from storage.xapi import PostgresXapi
 
 KEEP_ALIVE_S: Final = 75.0
 LINGER_S: Final = 2.0
@@ -78,6 +88,12 @@ class Services(msgspec.Struct, frozen=True):
     catalog: Catalog
     catalog_writer: CatalogWriter
     write_keys: KeyStore
+    collector: CollectorStore
+    collected: PostgresCollected
+    xapi: PostgresXapi
+    mobile: MobileStore
+    mobile_images: MobileImages
+    mobile_reading: MobileReading
     watched: WatchedBefore
     learning: PostgresLearning
     engagement: PostgresEngagement
@@ -92,7 +108,8 @@ def build(services: Services) -> web.Application:
     """The application. To be made inside a running event loop."""
     access = Access(services.verifier, services.system.clock, services.settings)
     health = Health(services.system, services.counters, services.connections)
-    shell = Shell(access, services.counters, services.settings.cors_origins, unlimited=[webhooks.PATH])
+    unlimited = [webhooks.PATH, *mobile_routes.PATHS]
+    shell = Shell(access, services.counters, services.settings.cors_origins, unlimited)
     app = web.Application(
         middlewares=[shell.around],
         client_max_size=limits.HTTP_BODY_BYTES,
@@ -150,7 +167,8 @@ def _api(services: Services, access: Access, sender: Sender) -> list[tuple[str, 
     )
     exports = Exports(system, access, services.attendance, settings)
     rights = LearnerRights(access, services.eraser)
-    keys = Keys(services.write_keys, system.clock.now, settings.write_key_requests_per_second)
+    rates: dict[Right, float] = {"collect": settings.collector_rate, "mobile": settings.mobile_requests_per_second}
+    keys = Keys(services.write_keys, system.clock.now, settings.write_key_requests_per_second, rates=rates)
     catalog = CatalogDoor(services.catalog_writer, keys)
     return [
         ("PUT", "/api/v1/catalog/products/{id:[^/]+}", catalog.put_product),
@@ -178,6 +196,10 @@ def _api(services: Services, access: Access, sender: Sender) -> list[tuple[str, 
         ("POST", "/api/v1/rooms/{id:[^/]+}/start", rooms.start),
         ("POST", "/api/v1/rooms/{id:[^/]+}/end", rooms.end),
         ("GET", "/api/v1/sessions/{id:[^/]+}", sessions.read),
+        *xapi_routes(system, access, keys, services.xapi, settings),
+        *collector_routes(system, access, keys, services),
+        *mobile_routes.routes(access, keys, services),
+        *mobile_reading_routes(system, access, sender, services),
         *engagement_routes(system, access, services.engagement, settings.timezone),
         *learning_routes(_dashboards(services, access), services.classes),
     ]

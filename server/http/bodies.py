@@ -20,6 +20,9 @@ READ_S: Final = 30.0
 HELD_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bodies that are being read, or whose samples wait for their commit. Beyond it posts are refused with 503."""
 
+BESIDE_BYTES: Final = 16 * 1024
+"""What may become so much more when it is unpacked is unpacked beside the event loop, where it is over this."""
+
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _GZIP_WBITS: Final = 31  # a gzip wrapper is demanded, zlib's own is refused
 _MISSING: Final = re.compile(r"^Object missing required field `([^`]*)`(?: - at `([^`]*)`)?$")
@@ -74,8 +77,11 @@ class Holding:
         self._held.bytes -= self._size
 
 
-async def read(request: web.Request, limit: int = limits.HTTP_BODY_BYTES) -> bytes:
-    """The body, unpacked. Raises `Problem`: 400 broken, 408 too slow, 413 over `limit`, 415 another encoding."""
+async def read(request: web.Request, limit: int = limits.HTTP_BODY_BYTES, unpacked: int | None = None) -> bytes:
+    """The body, unpacked: at most `limit` bytes, or `limit` on the wire where `unpacked` bounds what comes out of it.
+
+    Raises `Problem`: 400 broken, 408 too slow, 413 over a limit, 415 another encoding.
+    """
     coding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
     if coding and coding not in _GZIP and coding != "identity":
         message = "Content-Encoding must be gzip or absent"
@@ -83,11 +89,15 @@ async def read(request: web.Request, limit: int = limits.HTTP_BODY_BYTES) -> byt
     if (request.content_length or 0) > limit:
         raise _over(limit)
     data = await _received(request)
-    if coding in _GZIP:
+    if coding in _GZIP and unpacked is None:
         return gunzip(data, limit)
     if len(data) > limit:
         raise _over(limit)
-    return data
+    if coding not in _GZIP or unpacked is None:
+        return data
+    if len(data) <= BESIDE_BYTES:
+        return gunzip(data, unpacked)
+    return await asyncio.to_thread(gunzip, data, unpacked)
 
 
 async def _received(request: web.Request) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -34,25 +34,42 @@ KEY_CHARS: Final = 256
 
 
 class Keys:
-    """One a process. `rate` requests a second and key, twice as many at once."""
+    """One a process. `rate` requests a second and key, twice as many at once; for rights in `rates` that many."""
 
     def __init__(
-        self, store: KeyStore, now: Callable[[], int], rate: float, monotonic: Callable[[], float] = time.monotonic
+        self,
+        store: KeyStore,
+        now: Callable[[], int],
+        rate: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        rates: Mapping[Right, float] | None = None,
     ) -> None:
         self._store = store
         self._now = now
         self._monotonic = monotonic
         self._throttle = Throttle(rate, 2 * rate)
+        self._throttles = {right: Throttle(each, 2 * each) for right, each in (rates or {}).items()}
         self._known: dict[bytes, WriteKey] = {}
+        self._by_name: dict[str, WriteKey] = {}
+        self._by_number: dict[int, WriteKey] = {}
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
-    async def require(self, request: web.Request, right: Right, given: str | None = None) -> WriteKey:
+    async def require(
+        self, request: web.Request, right: Right, given: str | None = None, *, cost: float = 1
+    ) -> WriteKey:
         """The key of a request; `given` is one that stands elsewhere than in the header, which wins.
+
+        `cost` is how many requests it counts as. Raises `Problem`: 401, 403, 429, 503.
+        """
+        return await self.of_secret(request.headers.get(HEADER, given or ""), right, cost=cost)
+
+    async def of_secret(self, secret: str, right: Right, *, cost: float = 1) -> WriteKey:
+        """The key that somebody shows, wherever it stood; at no `cost` only one far over its rate is refused.
 
         Raises `Problem`: 401, 403, 429, 503.
         """
-        key = await self._find(request.headers.get(HEADER, given or ""))
+        key = await self._find(secret)
         if key is None:
             raise _unknown()
         state = key.state(self._now())
@@ -60,10 +77,30 @@ class Keys:
             raise forbidden(f"this key is {state}")
         if right not in key.rights:
             raise forbidden(f"this key has no right to `{right}`")
-        wait = self._throttle.take(key.name, time.monotonic())
+        self.charge(key, right, cost)
+        return key
+
+    def charge(self, key: WriteKey, right: Right, cost: float) -> None:
+        """Count so many requests more: how many a body stands for is seen when it is read. Raises `Problem` (429)."""
+        throttle = self._throttles.get(right, self._throttle)
+        wait = throttle.take(key.name, self._monotonic(), cost)
         if wait:
             raise rate_limited(wait)
-        return key
+
+    async def project(self, right: Right, *, name: str | None = None, number: int | None = None) -> WriteKey | None:
+        """A valid key with that right by its public name or number; None where there is none. Raises `Problem` (503).
+
+        Neither is a secret: whoever names a project proves nothing.
+        """
+        found = self._named(right, name, number)
+        if self._monotonic() - self._read_at > (LOOK_AGAIN_S if found is None else FRESH_S):
+            await self._refresh()
+            found = self._named(right, name, number)
+        return found
+
+    def _named(self, right: Right, name: str | None, number: int | None) -> WriteKey | None:
+        key = self._by_name.get(name) if name is not None else self._by_number.get(number or 0)
+        return key if key is not None and right in key.rights and key.state(self._now()) == "valid" else None
 
     async def _find(self, given: str) -> WriteKey | None:
         digest = digest_of(given[:KEY_CHARS])
@@ -88,7 +125,10 @@ class Keys:
     async def _read(self) -> None:
         began = self._monotonic()
         try:
-            self._known = {key.digest: key for key in await self._store.keys()}
+            keys = await self._store.keys()
+            self._known = {key.digest: key for key in keys}
+            self._by_name = {key.name: key for key in keys}
+            self._by_number = {key.number: key for key in keys}
             self._read_at = began
         finally:
             self._reading = None

@@ -17,6 +17,7 @@ from actors.machines.rows import SegmentRow, SessionRow
 from actors.machines.track import Segment
 from actors.machines.watch import WatchSession, WatchState, session_row
 from protocol.rest import ContentAnswer, SegmentAnswer, SessionAnswer, rfc3339
+from storage.xapi_rows import DOOR
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -51,7 +52,10 @@ def of_learner(room: Room, user_id: str) -> list[Known]:
 
 def _known(row: SessionRow, state: WatchState) -> Known:
     growing = state.track.open_copy()
-    return Known(row, [*state.track.closed, growing] if growing else state.track.closed.copy(), state.track.number)
+    # What the store has of segments that were worked out anew is out of date until the next checkpoint.
+    redone = 0 if state.window is None else state.window.redone_from
+    newest = redone - 1 if redone else state.track.number
+    return Known(row, [*state.track.closed, growing] if growing else state.track.closed.copy(), newest)
 
 
 def segments(known: Known | None, stored: Iterable[Segment]) -> list[Segment]:
@@ -94,10 +98,17 @@ def answer(row: SessionRow, merged: list[Segment], threshold: float) -> SessionA
         watch_seconds=sum(segment.wall_ms for segment in counted) / 1000,
         content_seconds=sum(segment.content_ms for segment in counted) / 1000,
         covered_seconds=covered / 1000,
-        coverage=floor(min(1.0, covered / row.duration) * 1000) / 1000 if row.duration else 0.0,
+        coverage=_share(covered, row),
         completed=bool(row.duration) and covered >= threshold * (row.duration or 0),
         segments=[_segment(segment) for segment in merged],
     )
+
+
+def _share(covered: int, row: SessionRow) -> float | None:
+    """None where other systems told the session (xAPI) and nobody told how long the content is."""
+    if not row.duration:
+        return None if row.door == DOOR else 0.0
+    return floor(min(1.0, covered / row.duration) * 1000) / 1000
 
 
 def _covered_ms(counted: list[Segment], duration: int | None) -> int:

@@ -9,7 +9,8 @@ from aiohttp import web
 from protocol import limits
 from server.http.answers import invalid
 
-_CURSOR_CHARS: Final = 1024
+_CURSOR_CHARS: Final = 4096
+"""One may hold a content's id."""
 
 
 def path_id(request: web.Request, name: str = "id") -> str:
@@ -17,10 +18,10 @@ def path_id(request: web.Request, name: str = "id") -> str:
     return _checked(request.match_info[name], name)
 
 
-def query_id(request: web.Request, name: str) -> str | None:
+def query_id(request: web.Request, name: str, chars: int = limits.ID_CHARS) -> str | None:
     """An id in the query; None where it is absent."""
     value = single(request, name)
-    return None if value is None else _checked(value, name)
+    return None if value is None else _checked(value, name, chars)
 
 
 def cursor(request: web.Request) -> str:
@@ -57,9 +58,9 @@ def single(request: web.Request, name: str) -> str | None:
     return values[0] if values else None
 
 
-def _checked(value: str, name: str) -> str:
-    if not 1 <= len(value) <= limits.ID_CHARS or not _storable(value):
-        raise invalid(f"Expected an id of 1 to {limits.ID_CHARS} characters without NUL - at `$.{name}`")
+def _checked(value: str, name: str, chars: int = limits.ID_CHARS) -> str:
+    if not 1 <= len(value) <= chars or not _storable(value):
+        raise invalid(f"Expected an id of 1 to {chars} characters without NUL - at `$.{name}`")
     return value
 
 

@@ -161,8 +161,10 @@ class Rooms:
         end = _moment(body.scheduled_end, "scheduled_end")
         if start is not None and end is not None and end <= start:
             raise invalid("Expected a time after `scheduled_start` - at `$.scheduled_end`")
-        product_id = None if body.product_id is None else canonical_id(body.product_id)
-        return await self._steer(room_id, Scheduled(body.name, start, end, product_id), create=True)
+        said = body.product_id
+        product_id = None if said is None or said is msgspec.UNSET else canonical_id(said)
+        event = Scheduled(body.name, start, end, product_id, keeps_product=said is msgspec.UNSET)
+        return await self._steer(room_id, event, create=True)
 
     async def start(self, request: web.Request) -> web.Response:
         """`POST /rooms/{id}/start`."""

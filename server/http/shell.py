@@ -25,7 +25,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID: Final = "X-Request-Id"
 PREFLIGHT_S: Final = "600"
-ALLOWED: Final = "authorization, content-encoding, content-type, if-none-match, if-range, range"
+ALLOWED: Final = (
+    "authorization, content-encoding, content-type, if-none-match, if-range, range, "
+    "x-experience-api-version, x-write-key"
+)
 EXPOSED: Final = f"Content-Disposition, Content-Range, ETag, Retry-After, {REQUEST_ID}"
 _UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})

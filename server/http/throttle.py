@@ -24,15 +24,19 @@ class Throttle:
         self._full_at: OrderedDict[str, float] = OrderedDict()
         self._keys_max = keys_max
 
-    def take(self, key: str, now: float) -> float:
-        """Take one token at `now` (seconds). Returns 0, or how long to wait where there is none."""
+    def take(self, key: str, now: float, count: float = 1) -> float:
+        """Take `count` tokens at `now` (seconds). Returns 0, or how long to wait where there are too few.
+
+        More than a burst at once is given to whoever has a full bucket, and is waited for afterwards.
+        """
         full_at = self._full_at.get(key, 0.0)
         if full_at < now:
             full_at = now
-        wait = full_at - now - self._depth
+        cost = count * self._cost
+        wait = full_at - now - max(0.0, self._depth + self._cost - cost)
         if wait > 0:
             return wait
-        self._full_at[key] = full_at + self._cost
+        self._full_at[key] = full_at + cost
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._keys_max:
             self._full_at.popitem(last=False)

@@ -10,7 +10,7 @@ a new learner to us: take their account away first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -73,6 +73,8 @@ class Eraser:
         self._turn = asyncio.Lock()
         self.also: list[Callable[[str], None]] = []
         """What else keeps something of learners in memory, and forgets one."""
+        self.after: list[Callable[[], Awaitable[object]]] = []
+        """What else goes when the rows have. Raises StoreAway, StoreRefused; done again where it did."""
 
     async def erase(self, user_id: str) -> dict[str, int]:
         """Returns how many rows went, by table; again: none. Raises StoreAway, StoreRefused, LeaseLost, NotOwned."""
@@ -89,6 +91,8 @@ class Eraser:
             # Somebody may have asked while the rows were still there.
             self._forget_elsewhere(user_id)
             await self.journal_forgets()
+            for follow in self.after:
+                await follow()
         log.info("learner.erased", rows=sum(gone.values()))
         return gone
 

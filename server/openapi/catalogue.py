@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from server.openapi import about, learning, owners, rooms, videos, watching
+from server.openapi import about, collector, learning, mobile, mobile_reading, owners, rooms, videos, watching, xapi
 from server.openapi.document import document
 from server.openapi.words import Operation, Schema
 
@@ -16,7 +16,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *learning.OPERATIONS,
     *videos.OPERATIONS,
     *rooms.OPERATIONS,
+    *xapi.OPERATIONS,
     *owners.OPERATIONS,
+    *collector.OPERATIONS,
+    *mobile.OPERATIONS,
+    *mobile_reading.OPERATIONS,
     *about.OPERATIONS,
 )
 

@@ -33,6 +33,7 @@ _SCHEMES: Final[dict[Security, list[Json]]] = {
     Security.BEARER: [{"bearer": []}],
     Security.BEARER_OR_BODY: [{"bearer": []}, {}],
     Security.WRITE_KEY: [{"writeKey": []}],
+    Security.KEY_OR_BASIC: [{"writeKey": []}, {"basic": []}],
     Security.SIGNED: [{"signature": []}],
 }
 _HEADERS: Final[dict[str, Json]] = {
@@ -41,6 +42,11 @@ _HEADERS: Final[dict[str, Json]] = {
     "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
     "Content-Range": {"description": "RFC 9110, 14.4.", "schema": {"type": "string"}},
     "Content-Disposition": {"description": "A name to save it under.", "schema": {"type": "string"}},
+    "X-Experience-API-Version": {"description": "The version of xAPI.", "schema": {"type": "string"}},
+    "X-Experience-API-Consistent-Through": {
+        "description": "Up to when everything is stored.",
+        "schema": {"type": "string", "format": "date-time"},
+    },
     "X-Request-Id": {"description": "The request in the server's log.", "schema": {"type": "string"}},
 }
 _SECURITY_SCHEMES: Final[Json] = {
@@ -57,6 +63,7 @@ _SECURITY_SCHEMES: Final[Json] = {
         "name": "X-Write-Key",
         "description": "From `rollcall keys create`; each key has rights.",
     },
+    "basic": {"type": "http", "scheme": "basic", "description": "Any name; the password is a write key."},
     "signature": {
         "type": "apiKey",
         "in": "header",

@@ -72,6 +72,7 @@ _LESSON: Final = _entity(
         "duration_seconds": {"type": "number", "minimum": 0, "maximum": 1e9},
         "completion_threshold": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
         "ignore_tail": {"type": "boolean"},
+        "xapi_id": {"type": "string", "minLength": 1, "maxLength": 512, "pattern": ":"},
     },
 )
 _ENROLMENT: Final = _entity({}, {"enrolled_at": _TIME, "ended_at": _TIME})

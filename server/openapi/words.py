@@ -22,6 +22,8 @@ class Security(Enum):
     BEARER_OR_BODY = "bearer or body"
     """The token may stand in the body, as beacons send it."""
     WRITE_KEY = "write key"
+    KEY_OR_BASIC = "write key or basic"
+    """The write key may be the password of Basic authentication, under any name."""
     SIGNED = "signed"
     """A webhook of a conference server."""
 
@@ -91,7 +93,7 @@ ID: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 128, "patter
 QUERY_ID: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^\\u0000]*$"}
 CURSOR: Final = Parameter(
     "cursor",
-    {"type": "string", "maxLength": 1024, "pattern": "^[^\\u0000]*$"},
+    {"type": "string", "maxLength": 4096, "pattern": "^[^\\u0000]*$"},
     "The `next` of the answer before; absent for the first page.",
 )
 
@@ -106,7 +108,7 @@ USER: Final = Parameter(
 )
 CONTENT: Final = (
     Parameter("content_kind", QUERY_ID, "The content's kind.", required=True),
-    Parameter("content_id", QUERY_ID, "The content's id.", required=True),
+    Parameter("content_id", {**QUERY_ID, "maxLength": 512}, "The content's id.", required=True),
 )
 MOMENT: Final[Schema] = {
     "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}],

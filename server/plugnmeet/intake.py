@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from hashlib import sha256
 
+from actors.machines.effects import Unplaced
 from actors.machines.events import RoomEvent
 from actors.system import ActorSystem
 from protocol.plugnmeet import Place, Undecodable, Webhook
@@ -20,7 +21,7 @@ from server.http.answers import unavailable
 from server.plugnmeet import facts
 from server.plugnmeet.breakouts import Breakouts
 from server.plugnmeet.ports import Jobs, WebhookStore
-from server.plugnmeet.telling import Telling
+from server.plugnmeet.room_reply import RoomReply
 
 
 class Intake:
@@ -53,9 +54,12 @@ class Intake:
             await self._keep(webhook, place.room_id, "a breakout room whose parent is not told", body)
             return "stored"
         event = facts.of_webhook(webhook, breakout=breakout)
-        if event is not None and not await self._tell(room_id, event, until):
-            await self._keep(webhook, room_id, "outside the time of the class", body)
-            return "outside"
+        unplaced = None if event is None else await self._tell(room_id, event, until)
+        if unplaced is not None:
+            full = unplaced.full
+            why = f"the room has no place for more {full}" if full else "outside the time of the class"
+            await self._keep(webhook, room_id, why, body)
+            return "full" if full else "outside"
         if await self._order(webhook, room_id, place.sid):
             await self._keep(webhook, room_id, "a job", body)
             return "taken"
@@ -76,15 +80,15 @@ class Intake:
             return parent, True
         return (None, True) if place.breakout else (place.room_id, False)
 
-    async def _tell(self, room_id: str, event: RoomEvent, until: float) -> bool:
-        """Tell the room; returns, when it is durable, whether it lies in the time of the class."""
+    async def _tell(self, room_id: str, event: RoomEvent, until: float) -> Unplaced | None:
+        """Tell the room; returns, when it is durable, why it has no place there; None where it was taken in."""
         if self._system.busy:
             raise unavailable()
         actor = await self._system.room(room_id, create=True)
         assert actor is not None
-        telling = Telling()
-        telling.send(self._system, actor, event)
-        return await asking.in_time(telling.future, max(0.0, until - asyncio.get_running_loop().time()))
+        reply = RoomReply()
+        reply.send(self._system, actor, event)
+        return await asking.in_time(reply.future, max(0.0, until - asyncio.get_running_loop().time()))
 
     async def _order(self, webhook: Webhook, room_id: str, sid: str) -> bool:
         """Have fetched what is ready; returns whether anything is."""

@@ -12,6 +12,7 @@ from protocol.plugnmeet_analytics import AnalyticsError, AnalyticsUser, parse
 from server.http import asking
 from server.http.answers import Problem
 from server.plugnmeet.api import PlugNMeetApi, TokenRefused
+from server.plugnmeet.room_reply import RoomReply
 from server.recordings.fetching import Again, GiveUp
 from storage.jobs import ArtifactJob
 
@@ -56,11 +57,15 @@ class Analyst:
         try:
             actor = await self._system.room(job.room_id, create=True)
             assert actor is not None, "a room that may be made is there"
-            await asking.put(self._system, actor, event, lambda _actor, _now: None).answer(asking.WRITE_S)
+            reply = RoomReply()
+            reply.send(self._system, actor, event)
+            unplaced = await asking.in_time(reply.future, asking.WRITE_S)
         except NotOwned as error:
             raise Again("the room is on another node") from error
         except Problem as problem:
             raise Again(problem.message) from problem
+        if unplaced is not None:
+            raise GiveUp(f"the room has no place for more {unplaced.full}")
 
 
 def _figures(user: AnalyticsUser) -> UserFigures:

@@ -3,8 +3,7 @@
     opened --hello in time--> welcomed --...--> closing (reads and drops for 1 s, so that the code arrives) --> gone
 
 Limits: frame size (picows), messages a second (token bucket), malformed messages a minute, streams, requests that wait
-for the store, and the outbox: what the socket has not taken. A reader that falls `OUTBOX_BYTES` behind is closed with
-4409; it loses nothing, for what it was not told is durable or will be sent again.
+for the store, and the outbox (`outlet.py`).
 """
 
 from __future__ import annotations
@@ -14,17 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport  # pyright: ignore[reportMissingTypeStubs]
+from picows import WSCloseCode, WSFrame, WSMsgType, WSTransport  # pyright: ignore[reportMissingTypeStubs]
 
 from actors.actor import Actor
 from actors.machines.events import Dropped, RoomSampled, Sampled
 from protocol.client_frames import ClientFrame, Heartbeat, Heartbeats, Hello, Leave
 from protocol.codec import BadFrame, Codec, UnknownType
-from protocol.codes import BYE_CLOSE, ByeReason, CloseCode, ErrorCode
-from protocol.server_frames import Ack, Bye, Error, ServerFrame, Welcome
+from protocol.codes import CloseCode, ErrorCode
+from protocol.server_frames import Welcome
 from server.auth import AuthError, Claims, UnknownKeyError
 from server.desk import Denied, sample_of, samples_of
 from server.http.throttle import address_key
+from server.ws.outlet import BINARY, TEXT, Outlet, end
 from server.ws.requests import Requests
 
 if TYPE_CHECKING:
@@ -33,74 +33,52 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-DROP_AFTER_CLOSE_S: Final = 1.0
-CUT_SLOW_AFTER_S: Final = 5.0
 MINUTE_MS: Final = 60_000
-SMALL_BYTES: Final = 1_000
-"""What goes through picows' own buffer, which keeps the size of the largest frame that it ever held."""
-HEADER_ROOM: Final = bytes(14)
-"""Where picows writes the frame's header when the buffer is ours."""
 PART_COST: Final = 0.05
 """What a control frame or a fragment takes from the message bucket: cheap for whoever needs them, yet bounded."""
-TEXT: Final = WSMsgType.TEXT
-BINARY: Final = WSMsgType.BINARY
 
 
-class Connection(WSListener):
+class Connection(Outlet):
     """A client's socket. Created by the listener, known to the hub from its first byte to its last."""
 
     __slots__ = (
         "_bad",
         "_bucket",
         "_bucket_at",
-        "_closing",
         "_hello_timer",
         "_parts",
         "_requests",
-        "_slow",
         "address",
         "claims",
-        "codec",
         "device_id",
-        "evidence",
-        "gone",
         "header_token",
         "heard_at",
-        "hub",
         "id",
         "next_stream",
         "pings_missed",
         "slot",
         "streams",
         "told",
-        "transport",
     )
 
     def __init__(self, hub: Hub, codec: Codec, header_token: str | None, address: str) -> None:
-        self.hub = hub
-        self.codec = codec
+        super().__init__(hub, codec)
         self.header_token = header_token
         self.address = address_key(address)
         self.id = ""
         self.claims: Claims | None = None
         self.device_id = ""
-        self.transport: WSTransport | None = None
         self.streams: dict[int, Stream] = {}
         self.next_stream = 1
         self.told = 0
         """The heartbeat interval (ms) of the last `welcome`."""
         self.heard_at = 0
-        self.evidence: int | None = None
-        """When the client was last there, where that is not the moment of the close."""
         self.pings_missed = 0
         self.slot = -1
-        self.gone = False
         self._bucket = float(hub.limits.messages_burst)
         self._bucket_at = 0
         self._bad: list[int] | None = None
         self._parts: bytearray | None = None
-        self._closing = False
-        self._slow = False
         self._requests: Requests | None = None
         self._hello_timer: asyncio.TimerHandle | None = None
 
@@ -120,11 +98,6 @@ class Connection(WSListener):
             message = "too many connections from this address"
             self.refuse(Denied(ErrorCode.TOO_MANY_CONNECTIONS, message, self.hub.limits.retry_after_s))
             self.close(CloseCode.TOO_MANY_MESSAGES, message)
-
-    @property
-    def open(self) -> bool:
-        """Neither gone nor on its way out."""
-        return not (self.gone or self._closing)
 
     def requests_done(self) -> None:
         """No request is under way."""
@@ -154,86 +127,12 @@ class Connection(WSListener):
             self.hub.detach(stream)
         self.transport = None
 
-    def close(self, code: CloseCode, reason: str = "") -> None:
-        """Send the close code behind all that is queued, then read and drop until it had time to arrive."""
-        transport = self.transport
-        if transport is None or self._closing:
-            return
-        self._closing = True
-        self.evidence = self.hub.clock.now()
-        transport.send_close(code.value, reason.encode()[:120])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        if self._slow:
-            # Its buffer may never empty: cut it.
-            asyncio.get_running_loop().call_later(CUT_SLOW_AFTER_S, _cut, transport)
-        else:
-            asyncio.get_running_loop().call_later(DROP_AFTER_CLOSE_S, _end, transport)
-
-    def bye(self, reason: ByeReason, reconnect_after_ms: int = 0) -> None:
-        """Say farewell and close."""
-        self.send(Bye(reason, reconnect_after_ms))
-        self.close(BYE_CLOSE[reason], reason.value)
-
     def abort(self) -> None:
         """The peer is not there any more: no close code will reach it."""
         if self.evidence is None:
             self.evidence = self.heard_at
         if self.transport is not None:
             self.transport.disconnect(graceful=False)
-
-    # -- out ----------------------------------------------------------------------------------------------------------
-
-    def send(self, frame: ServerFrame) -> None:
-        """One frame for this client."""
-        self.send_encoded(self.codec.encode(frame))
-
-    def send_encoded(self, data: bytes) -> None:
-        """One frame, already encoded."""
-        transport = self.transport
-        if transport is None or self._closing:
-            return
-        kind = BINARY if self.codec.binary else TEXT
-        if len(data) <= SMALL_BYTES:
-            transport.send(kind, data)
-        else:
-            transport.send_reuse_external_bytearray(kind, bytearray(HEADER_ROOM) + data, len(HEADER_ROOM))
-        if self._slow:
-            self._check_outbox(transport)
-
-    def ack(self, stream: int, seq: int, interval: int) -> None:
-        """Everything up to `seq` is durable."""
-        self.hub.counted.acked += 1
-        if interval:
-            self.send(Ack(stream, seq, interval / 1000))
-        elif self.codec.binary:
-            self.send_encoded(self.codec.encode(Ack(stream, seq)))
-        else:
-            self.send_encoded(b'{"type":"ack","stream":%d,"seq":%d}' % (stream, seq))
-
-    def pause_writing(self) -> None:
-        """The socket takes no more for now; from here on the outbox is counted."""
-        self._slow = True
-        if self.transport is not None:
-            self._check_outbox(self.transport)
-
-    def resume_writing(self) -> None:
-        """The outbox has emptied."""
-        self._slow = False
-
-    def _check_outbox(self, transport: WSTransport) -> None:
-        if transport.underlying_transport.get_write_buffer_size() > self.hub.limits.outbox_bytes:
-            self.hub.counts["too_slow"] += 1
-            self.close(CloseCode.TOO_SLOW, "reads too slowly")
-
-    def refuse(self, denied: Denied, ref: str | int | None = None, stream: int | None = None) -> None:
-        """An `error` frame."""
-        frame = Error(denied.code, denied.message)
-        if ref is not None:
-            frame = Error(denied.code, denied.message, ref=ref)
-        if stream is not None:
-            frame = Error(frame.code, frame.message, frame.ref, stream)
-        if denied.retry_after is not None:
-            frame = Error(frame.code, frame.message, frame.ref, frame.stream, denied.retry_after)
-        self.send(frame)
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
@@ -253,7 +152,7 @@ class Connection(WSListener):
         kind = frame.msg_type
         if self._closing:
             if kind == WSMsgType.CLOSE:
-                _end(transport)
+                end(transport)
             return
         if kind is TEXT or kind is BINARY:
             if self._parts is not None:
@@ -277,7 +176,7 @@ class Connection(WSListener):
             code = frame.get_close_code()
             # A close without a code is answered by one with: no code at all cannot be sent, and 0 is none.
             transport.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
-            _end(transport)
+            end(transport)
         elif kind == WSMsgType.CONTINUATION:
             if self._parts is None:
                 self.close(CloseCode.PROTOCOL_ERROR, "continuation of nothing")
@@ -465,12 +364,3 @@ class Connection(WSListener):
         hub.welcomed(self, first=first)
         self.told = hub.system.interval_ms
         self.send(Welcome(self.id, hub.clock.now(), self.told / 1000, hub.limits.samples_per_frame))
-
-
-def _end(transport: WSTransport) -> None:
-    transport.underlying_transport.end()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - a `Lingering`
-
-
-def _cut(transport: WSTransport) -> None:
-    if not transport.is_disconnected:
-        transport.disconnect(graceful=False)

@@ -41,8 +41,8 @@ SELECT room_id, user_id, name, role, first_join, last_leave, presence_ms, late_m
  LIMIT $3;
 
 -- name: presences_of_learners
--- All stays of these learners in a class.
+-- All stays in a class of the learners behind $2, up to $3.
 SELECT room_id, user_id, number, joined_at, left_at, source, device_id, open, disconnect_reason
   FROM presence_intervals
- WHERE room_id = $1 AND user_id = ANY ($2::text[])
+ WHERE room_id = $1 AND user_id > $2 AND user_id <= $3
  ORDER BY user_id, joined_at, number;

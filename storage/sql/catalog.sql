@@ -47,23 +47,25 @@ RETURNING live_class_id, xmax = 0;
 -- in, whenever its owner speaks.
 INSERT INTO contents AS t (
     kind, content_id, title, catalog_product_id, course_id, has_video, published, published_at, duration_ms, sequential,
-    requires, completion_threshold, ignore_tail, updated_at, stub)
+    requires, completion_threshold, ignore_tail, updated_at, xapi_id, stub)
 SELECT *, false FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::boolean[], $8::timestamptz[],
-    $9::bigint[], $10::boolean[], $11::jsonb[], $12::double precision[], $13::boolean[], $14::timestamptz[])
+    $9::bigint[], $10::boolean[], $11::jsonb[], $12::double precision[], $13::boolean[], $14::timestamptz[],
+    $15::text[])
 ON CONFLICT (kind, content_id) DO UPDATE
    SET (title, catalog_product_id, course_id, has_video, published, published_at, duration_ms, sequential, requires,
-        completion_threshold, ignore_tail, updated_at, stub, changed) =
+        completion_threshold, ignore_tail, updated_at, xapi_id, stub, changed) =
        (excluded.title, excluded.catalog_product_id, excluded.course_id, excluded.has_video, excluded.published,
         excluded.published_at, excluded.duration_ms, excluded.sequential, excluded.requires,
-        excluded.completion_threshold, excluded.ignore_tail, excluded.updated_at, false,
+        excluded.completion_threshold, excluded.ignore_tail, excluded.updated_at, excluded.xapi_id, false,
         pg_current_xact_id()::text::bigint)
  WHERE (t.updated_at IS NULL OR excluded.updated_at >= t.updated_at)
    AND (t.title, t.catalog_product_id, t.course_id, t.has_video, t.published, t.published_at, t.duration_ms,
-        t.sequential, t.requires, t.completion_threshold, t.ignore_tail, t.updated_at, t.stub) IS DISTINCT FROM
+        t.sequential, t.requires, t.completion_threshold, t.ignore_tail, t.updated_at, t.xapi_id,
+        t.stub) IS DISTINCT FROM
        (excluded.title, excluded.catalog_product_id, excluded.course_id, excluded.has_video, excluded.published,
         excluded.published_at, excluded.duration_ms, excluded.sequential, excluded.requires,
-        excluded.completion_threshold, excluded.ignore_tail, excluded.updated_at, false)
+        excluded.completion_threshold, excluded.ignore_tail, excluded.updated_at, excluded.xapi_id, false)
 RETURNING kind, content_id, xmax = 0;
 
 -- name: save_enrolments

@@ -33,15 +33,54 @@ SELECT coalesce(sum(covered), 0)::bigint AS covered_ms,
 SELECT second, plays, viewers FROM engagement_curves
  WHERE kind = $1 AND content_id = $2 AND version = $3 AND (plays, viewers) <> (0, 0);
 
+-- name: engagement_totals_within
+-- As the sums, of learners all of whose doings lie in [$4, $5): their rows say what was done in that period. Coverage as
+-- in `engagement_coverage`, where $8 asks for it.
+SELECT coalesce(sum(views), 0)::bigint AS views, count(*) FILTER (WHERE views > 0) AS viewers,
+       coalesce(sum(starts), 0)::bigint AS starts,
+       count(*) FILTER (WHERE views > 0 AND completed_at < $5::timestamptz) AS completed,
+       count(*) FILTER (WHERE views > 0 AND replayed) AS replayed,
+       count(*) FILTER (WHERE views > 0 AND starter) AS starters,
+       count(*) FILTER (WHERE views > 0 AND starter AND completed_at < $5::timestamptz) AS completed_starters,
+       coalesce(sum(watch_ms), 0)::bigint AS watch_ms, coalesce(sum(view_content_ms), 0)::bigint AS content_ms,
+       array_agg(CASE WHEN $7::bigint IS NULL OR told_ms = $7 THEN covered_ms
+                      ELSE (SELECT coalesce(sum(upper(piece) - lower(piece)), 0)::bigint
+                              FROM unnest(coverage * int4multirange(int4range(0, $6::bigint::integer))) AS piece)
+                 END) FILTER (WHERE views > 0 AND $8::boolean) AS covered
+  FROM engagement_learners
+ WHERE kind = $1 AND content_id = $2 AND version = $3
+   AND first_start >= $4::timestamptz AND last_start < $5 AND (last_end IS NULL OR last_end < $5);
+
+-- name: engagement_curve_within
+-- As `engagement_curve`, of the learners of `engagement_totals_within`.
+SELECT p.second, sum(p.plays)::integer AS plays, sum(p.viewers)::integer AS viewers
+  FROM engagement_learners AS l,
+       unnest(l.curve_seconds, l.curve_plays, l.curve_viewers) AS p (second, plays, viewers)
+ WHERE l.kind = $1 AND l.content_id = $2 AND l.version = $3
+   AND l.first_start >= $4::timestamptz AND l.last_start < $5::timestamptz AND (l.last_end IS NULL OR l.last_end < $5)
+ GROUP BY p.second;
+
+-- name: engagement_others_between
+-- The learners with something in [$4, $5) and something outside; those whose row does not say it yet too.
+SELECT user_id FROM engagement_learners
+ WHERE kind = $1 AND content_id = $2 AND version = $3 AND user_id > $6
+   AND (first_start IS NULL
+        OR (first_start < $5::timestamptz AND last_start >= $4::timestamptz
+            AND (first_start < $4 OR last_start >= $5 OR last_end >= $5)))
+ ORDER BY user_id
+ LIMIT $7;
+
 -- name: engagement_ends
--- How far viewers came, in $5 buckets of $4 ms; $6 is now. The same quotients as in actors/figures/engagement.py.
+-- How far viewers came, in $5 buckets of $4 ms; $6 is now; [$7, $8) as in `engagement_totals_within`, NULL: of all. The same quotients as in actors/figures/engagement.py.
 WITH viewers AS (
     SELECT least($5::bigint, (2 * $5::bigint * furthest_ms + $4::bigint) / (2 * $4::bigint)) AS reached,
            CASE WHEN completed_at IS NOT NULL THEN $5::bigint - 1
                 ELSE least($5::bigint - 1, coalesce(exit_ms, 0) * $5::bigint / $4::bigint) END AS last,
            CASE WHEN completed_at IS NOT NULL THEN 0 WHEN open_until > $6::timestamptz THEN 1 ELSE 2 END AS outcome
       FROM (SELECT furthest_ms, exit_ms, completed_at, open_until FROM engagement_learners
-             WHERE kind = $1 AND content_id = $2 AND version = $3 AND views > 0) AS l
+             WHERE kind = $1 AND content_id = $2 AND version = $3 AND views > 0
+               AND ($7::timestamptz IS NULL OR (
+                    first_start >= $7 AND last_start < $8::timestamptz AND (last_end IS NULL OR last_end < $8)))) AS l
      WHERE $4::bigint > 0 AND $5::bigint > 0
 )
 SELECT reached::integer, last::integer, outcome, count(*)
@@ -100,25 +139,6 @@ SELECT * FROM ranked
  ORDER BY rank DESC, kind, content_id
  LIMIT $6;
 
--- name: engagement_edges
--- Comings and goings of learners who watch anything. Of a segment counts what lies behind all that the learner began
--- before it: so each second counts once, in one pass. None lasts over a day, so what began earlier is not looked at.
-WITH segments AS (
-    SELECT user_id, greatest(start_timestamp, $1) AS low, least(end_timestamp, $2) AS high
-      FROM study_logs
-     WHERE content_id IS NOT NULL AND verified AND start_timestamp < $2 AND end_timestamp > $1
-       AND start_timestamp > $1::timestamptz - interval '1 day'
-), pieces AS (
-    SELECT greatest(low, max(high) OVER (
-               PARTITION BY user_id ORDER BY low ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS low, high
-      FROM segments
-), edges AS (
-    SELECT low AS at, 1 AS change FROM pieces WHERE high > low
-    UNION ALL
-    SELECT high, -1 FROM pieces WHERE high > low
-)
-SELECT at, sum(change)::integer AS change FROM edges GROUP BY at HAVING sum(change) <> 0 ORDER BY at;
-
 -- name: engagement_days
 -- Whole days [$1, $2): distinct learners and contents are those whose session before was earlier than all of it.
 SELECT coalesce(sum(sessions), 0)::bigint AS sessions, coalesce(sum(known), 0)::bigint AS known,
@@ -130,9 +150,8 @@ SELECT coalesce(sum(sessions), 0)::bigint AS sessions, coalesce(sum(known), 0)::
  WHERE day >= $1 AND day < $2;
 
 -- name: engagement_replayers
--- Learners with a replay on one of these days.
-SELECT count(*) AS users
-  FROM (SELECT DISTINCT user_id FROM engagement_sessions WHERE replay AND day >= $1 AND day < $2) AS u;
+-- Learners with a replay on one of these days: a row a learner.
+SELECT count(*) AS users FROM engagement_replayers WHERE days && int4range($1, $2);
 
 -- name: engagement_between
 -- The same of any period, not of whole days: over the sessions themselves.
@@ -140,6 +159,6 @@ SELECT count(*) AS sessions, count(*) FILTER (WHERE known) AS known, count(*) FI
        count(*) FILTER (WHERE replay) AS replays, count(DISTINCT (kind, content_id, user_id)) FILTER (WHERE known) AS starts,
        count(*) FILTER (WHERE reached >= 1), count(*) FILTER (WHERE reached >= 2),
        count(*) FILTER (WHERE reached >= 3), count(*) FILTER (WHERE reached >= 4),
-       count(*) FILTER (WHERE reached >= 5), count(DISTINCT user_id) FILTER (WHERE replay) AS users
+       count(*) FILTER (WHERE at_end), count(DISTINCT user_id) FILTER (WHERE replay) AS users
   FROM engagement_sessions
  WHERE started_at >= $1 AND started_at < $2;

@@ -32,7 +32,7 @@ SELECT p.kind, p.content_id, coalesce(v.version, 1) AS version, v.since, v.durat
 -- name: engagement_sittings
 -- All sessions of some learners on some contents, by the index on them.
 SELECT s.kind, s.content_id, s.user_id, s.session_id, s.started_at, s.ended_at, s.last_sample_at, s.position_ms,
-       s.duration_ms
+       s.duration_ms, CASE WHEN s.door = 'xapi' THEN s.covered_ms END AS told_ms
   FROM unnest($1::text[], $2::text[], $3::text[]) AS p (kind, content_id, user_id)
   JOIN watch_sessions AS s USING (kind, content_id, user_id);
 
@@ -46,11 +46,14 @@ SELECT s.kind, s.content_id, s.user_id, s.session_id, s.number, s.start_timestam
 
 -- name: engagement_thinned
 -- Sessions with more watch time than their segments have: some were too old to be kept. A checkpoint writes both at once.
+-- Those that others told (xAPI) have no watch time, and their content time says it.
 SELECT s.kind, s.content_id, s.user_id, s.session_id, s.watch_ms - g.watch_ms AS missing_ms, l.coverage
   FROM unnest($1::text[], $2::text[], $3::text[]) AS p (kind, content_id, user_id)
   JOIN watch_sessions AS s USING (kind, content_id, user_id)
  CROSS JOIN LATERAL (
-       SELECT coalesce(sum(extract(epoch FROM end_timestamp - start_timestamp) * 1000), 0)::bigint AS watch_ms
+       SELECT coalesce(sum(extract(epoch FROM end_timestamp - start_timestamp) * 1000), 0)::bigint AS watch_ms,
+              coalesce(sum(least(playhead_end_ms, s.duration_ms) - least(playhead_start_ms, s.duration_ms)), 0)
+                  AS content_ms
          FROM study_logs AS g
         WHERE g.kind = s.kind AND g.content_id = s.content_id AND g.user_id = s.user_id
           AND g.session_id = s.session_id AND g.verified) AS g
@@ -61,7 +64,7 @@ SELECT s.kind, s.content_id, s.user_id, s.session_id, s.watch_ms - g.watch_ms AS
           AND e.version = coalesce((SELECT max(v.version) FROM engagement_versions AS v
                                      WHERE v.kind = s.kind AND v.content_id = s.content_id AND v.since <= s.started_at), 1)
        ) AS l
- WHERE s.watch_ms > g.watch_ms;
+ WHERE s.watch_ms > g.watch_ms OR (s.door = 'xapi' AND s.content_ms > g.content_ms);
 
 -- name: engagement_write
 -- Rows that would not change are left alone: a repeated checkpoint moves no sum. Lists come as text: an array of arrays
@@ -69,39 +72,41 @@ SELECT s.kind, s.content_id, s.user_id, s.session_id, s.watch_ms - g.watch_ms AS
 INSERT INTO engagement_learners AS t (
     kind, content_id, user_id, version, views, starts, covered_ms, distinct_ms, content_ms, watch_ms, view_content_ms,
     furthest_ms, position_ms, exit_ms, first_from_ms, told_ms, completed_at, open_until, starter, replayed, coverage,
-    curve_seconds, curve_plays, curve_viewers)
+    curve_seconds, curve_plays, curve_viewers, first_start, last_start, last_end)
 SELECT kind, content_id, user_id, version, views, starts, covered_ms, distinct_ms, content_ms, watch_ms,
        view_content_ms, furthest_ms, position_ms, exit_ms, first_from_ms, told_ms, completed_at, open_until, starter,
-       replayed, coverage::int4multirange, curve_seconds::integer[], curve_plays::integer[], curve_viewers::integer[]
+       replayed, coverage::int4multirange, curve_seconds::integer[], curve_plays::integer[], curve_viewers::integer[],
+       first_start, last_start, last_end
   FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::bigint[], $8::bigint[],
     $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[],
     $16::bigint[], $17::timestamptz[], $18::timestamptz[], $19::boolean[], $20::boolean[], $21::text[], $22::text[],
-    $23::text[], $24::text[])
+    $23::text[], $24::text[], $25::timestamptz[], $26::timestamptz[], $27::timestamptz[])
     AS n (kind, content_id, user_id, version, views, starts, covered_ms, distinct_ms, content_ms, watch_ms,
           view_content_ms, furthest_ms, position_ms, exit_ms, first_from_ms, told_ms, completed_at, open_until, starter,
-          replayed, coverage, curve_seconds, curve_plays, curve_viewers)
+          replayed, coverage, curve_seconds, curve_plays, curve_viewers, first_start, last_start, last_end)
 ON CONFLICT (kind, content_id, user_id, version) DO UPDATE
    SET (views, starts, covered_ms, distinct_ms, content_ms, watch_ms, view_content_ms, furthest_ms, position_ms,
         exit_ms, first_from_ms, told_ms, completed_at, open_until, starter, replayed, coverage, curve_seconds,
-        curve_plays, curve_viewers) =
+        curve_plays, curve_viewers, first_start, last_start, last_end) =
        (excluded.views, excluded.starts, excluded.covered_ms, excluded.distinct_ms, excluded.content_ms,
         excluded.watch_ms, excluded.view_content_ms, excluded.furthest_ms, excluded.position_ms, excluded.exit_ms,
         excluded.first_from_ms, excluded.told_ms, excluded.completed_at, excluded.open_until, excluded.starter,
-        excluded.replayed, excluded.coverage, excluded.curve_seconds, excluded.curve_plays, excluded.curve_viewers)
+        excluded.replayed, excluded.coverage, excluded.curve_seconds, excluded.curve_plays, excluded.curve_viewers,
+        excluded.first_start, excluded.last_start, excluded.last_end)
  WHERE t IS DISTINCT FROM excluded;
 
 -- name: engagement_write_sessions
 -- As `engagement_write`.
 INSERT INTO engagement_sessions AS t (
-    kind, content_id, user_id, session_id, started_at, day, before, known, completed, replay, reached)
+    kind, content_id, user_id, session_id, started_at, day, before, known, completed, replay, reached, at_end)
 SELECT * FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::integer[], $7::integer[], $8::boolean[],
-    $9::boolean[], $10::boolean[], $11::smallint[])
+    $9::boolean[], $10::boolean[], $11::smallint[], $12::boolean[])
 ON CONFLICT (kind, content_id, user_id, session_id) DO UPDATE
-   SET (started_at, day, before, known, completed, replay, reached) =
+   SET (started_at, day, before, known, completed, replay, reached, at_end) =
        (excluded.started_at, excluded.day, excluded.before, excluded.known, excluded.completed, excluded.replay,
-        excluded.reached)
+        excluded.reached, excluded.at_end)
  WHERE t IS DISTINCT FROM excluded;
 
 -- name: engagement_forget
@@ -163,3 +168,20 @@ UPDATE engagement_stale SET behind = $3 WHERE kind = $1 AND content_id = $2;
 -- name: engagement_stale_done
 -- All of it is; a content that the catalog spoke of meanwhile waits for this transaction and is noted again.
 DELETE FROM engagement_stale WHERE kind = $1 AND content_id = $2;
+
+-- name: engagement_settings_changed
+-- With others than before all is to be worked out anew; at the first start nothing was worked out with others.
+WITH former AS (
+    SELECT threshold, zone FROM engagement_settings
+)
+INSERT INTO engagement_settings AS t (threshold, zone) VALUES ($1, $2)
+ON CONFLICT (single) DO UPDATE SET (threshold, zone) = (excluded.threshold, excluded.zone)
+ WHERE (t.threshold, t.zone) <> (excluded.threshold, excluded.zone)
+RETURNING EXISTS (SELECT FROM former) AS changed;
+
+-- name: engagement_all_stale
+-- Of any kind and content that anybody watched.
+INSERT INTO engagement_stale (kind, content_id)
+SELECT DISTINCT kind, content_id FROM engagement_learners
+ ORDER BY kind, content_id
+ON CONFLICT (kind, content_id) DO UPDATE SET (behind, noted_at) = ('', clock_timestamp());

@@ -44,6 +44,16 @@ SELECT session_id, number FROM news
  WHERE room_id IS NOT NULL AND verified AND NOT open
  ORDER BY start_timestamp, session_id, number;
 
+-- name: drop_redone_segments
+-- Samples that came in between others may have made other segments of them (decision 0011). The learner and the time
+-- from which on there are any ($7) narrow it, so that a hypertable does not look through years.
+DELETE FROM study_logs AS t
+ USING unnest($1::text[], $2::text[], $3::integer[]) AS r (session_id, user_id, first)
+ WHERE t.session_id = r.session_id AND t.user_id = r.user_id AND t.number >= r.first
+   AND t.start_timestamp >= $7::timestamptz
+   AND NOT EXISTS (SELECT FROM unnest($4::text[], $5::integer[], $6::timestamptz[]) AS s (session_id, number, at)
+                    WHERE s.session_id = t.session_id AND s.number = t.number AND s.at = t.start_timestamp);
+
 -- name: save_presences
 -- An open presence may begin earlier than it was written to (samples that were kept offline), and its beginning is part
 -- of the key: the row under the former beginning goes. $10 and $11 bound where it can lie, so that a hypertable does not

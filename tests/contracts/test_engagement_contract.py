@@ -14,7 +14,8 @@ from actors.figures import engagement
 from actors.figures.watched import Credited, Period, Sitting, Watched, watched
 from actors.machines.rows import Rows
 from storage import projections
-from storage.engagement import Asking, PostgresEngagement
+from storage.content_engagement import Asking
+from storage.engagement import PostgresEngagement
 from storage.engaging import Engaging, Rules, day_of, refresh, split
 from storage.postgres import Database
 from tests.support.examples import T0, segment, session
@@ -390,6 +391,6 @@ async def test_top_counts_what_the_summary_counts(database: Database, sort: str)
 async def test_a_learner_who_watches_two_things_at_once_is_one_person(database: Database):
     await write(database, view(), view("s2", 20_000, content_id="c2"), view("s3", 10_000, user_id="u2"))
 
-    edges = await PostgresEngagement(database, RULES).edges(T0 - 1000, T0 + DAY)
+    (step,) = await PostgresEngagement(database, RULES).crowds.counted(T0 - 1000, T0 + DAY, DAY + 1000)
 
-    assert edges == [(T0, 2), (T0 + 10_000, -1), (T0 + 30_000, -1)]
+    assert (step.peak, step.area) == (2, 30_000 + 10_000)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
+import zstandard
 
 from actors.ports import Entry, Fence, LeaseLost, StoreRefused
+from storage.journal import FORMAT, EntryCodec
 from storage.sql import statements
 from tests.support.examples import entries, entry, fence
 from tests.support.stores import Node, PostgresStore, Store
@@ -300,3 +303,11 @@ async def test_appends_of_one_node_side_by_side_are_all_written(postgres: Postgr
     await asyncio.gather(*(node.journal.append(mine, number, entries(number)) for number in range(1, 21)))
 
     assert sorted(len(batch) for batch in await journaled(node, 0)) == list(range(1, 21))
+
+
+def test_a_batch_that_unpacks_to_more_than_its_bound_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("storage.journal._BODY_BYTES_MAX", 1_000)
+    bomb = zstandard.compress(msgspec.msgpack.encode(bytes(1_000_000)))
+
+    with pytest.raises(StoreRefused, match="more than 1000"):
+        EntryCodec().decode(FORMAT + bomb)

@@ -33,9 +33,20 @@ async def test_a_key_comes_back_as_it_was_made(keys: KeyStore):
     assert await keys.create(key())
     assert await keys.create(msgspec.structs.replace(key("app"), expires_at=None, sample_rate=1.0, rights=["xapi"]))
 
-    assert await keys.key("shop") == key()
+    assert await keys.key("shop") == msgspec.structs.replace(key(), number=1)
     assert await keys.key("none") is None
     assert [each.name for each in await keys.keys()] == ["app", "shop"]
+
+
+async def test_each_key_has_a_number_of_its_own_from_1_that_a_refused_one_does_not_take(keys: KeyStore):
+    for name in ("b", "b", "a"):
+        await keys.create(key(name))
+
+    assert [(each.name, each.number) for each in await keys.keys()] == [("a", 2), ("b", 1)]
+
+
+async def test_a_sample_of_nothing_is_a_sample(keys: KeyStore):
+    assert await keys.create(msgspec.structs.replace(key(), sample_rate=0.0))
 
 
 async def test_a_name_is_given_once(keys: KeyStore):

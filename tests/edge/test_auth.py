@@ -22,7 +22,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from server import config
 from server.auth import AuthError, Claims, UnknownKeyError, Verifier, sign
 from server.devsecret import read_or_create
-from server.jwks import DOCUMENT_BYTES_MAX, FileKeys, KeySourceError, UrlKeys, parse
+from server.jwks import DOCUMENT_BYTES_MAX, KEYS_MAX, FileKeys, KeySourceError, UrlKeys, parse
 
 NOW = 1_800_000_000.0
 SECRET = "a secret of more than thirty-two bytes"
@@ -469,3 +469,11 @@ def test_settings_decide_which_keys_are_taken(tmp_path: Path, keys: Path):
     assert opens(both, token(), NOW)
     assert opens(both, token("RS256"), NOW)
     assert refusal(both, token(key=read_or_create(tmp_path)))
+
+
+def test_a_document_of_one_key_too_many_is_refused():
+    keys = [jwk("ES256", kid=str(number)) for number in range(KEYS_MAX + 1)]
+
+    parse(document(*keys[:KEYS_MAX]), "here")
+    with pytest.raises(KeySourceError, match="over 32 keys"):
+        parse(document(*keys), "here")

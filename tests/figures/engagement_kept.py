@@ -34,7 +34,7 @@ RULES: Final = Rules(zone=ZONE)
 TTL_S: Final = 600.0
 EMPTIED: Final = """
 TRUNCATE contents, watch_sessions, study_logs, actors, engagement_versions, engagement_stale, engagement_learners,
-         engagement_totals, engagement_curves, engagement_sessions, engagement_days
+         engagement_totals, engagement_curves, engagement_sessions, engagement_days, engagement_replayers, crowd_days
 """
 CATALOGUED: Final = """
 INSERT INTO contents (kind, content_id, title, course_id, duration_ms, completion_threshold, ignore_tail, updated_at)

@@ -616,7 +616,7 @@ class Sat:
 def sat(content: Content, visit: Visit, length: int) -> Sat:
     """Reading 13."""
     at = content.completed_at(visit.user_id)
-    furthest = max((each.end for each in visit.credited), default=-1)
+    furthest = max((each.end for each in visit.credited), default=0)
     return Sat(
         visit,
         completed=content.coverage(visit.credited, length) >= Fraction(content.video.threshold),
@@ -625,7 +625,7 @@ def sat(content: Content, visit: Visit, length: int) -> Sat:
         reached=frozenset(
             percent
             for percent in CHECKPOINTS
-            if furthest >= (length - 1000 if percent == 100 else Fraction(percent * length, 100))
+            if visit.credited and furthest >= (length - 1000 if percent == 100 else Fraction(percent * length, 100))
         ),
     )
 

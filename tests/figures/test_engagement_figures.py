@@ -141,3 +141,12 @@ def test_steps_have_their_peak_and_area():
 
 def test_who_comes_as_another_goes_makes_no_peak():
     assert steps([(0, 1), (10, 0), (20, -1)], 0, 20, 20) == [(0, 20, 1, 20)]
+
+
+def test_a_curve_ends_where_a_content_is_longer_than_any():
+    beyond = (engagement.SECONDS_MAX + 5) * S
+    curve: engagement.Curve = {}
+    engagement.add_passes(curve, [(beyond - 10 * S, beyond), (beyond, beyond + S)])
+
+    assert curve == {engagement.SECONDS_MAX - 5: 1, engagement.SECONDS_MAX: -1}
+    assert drawn(curve, beyond, 10)[-1] == 0

@@ -201,8 +201,10 @@ def test_the_admins_figures_are_those_of_the_specification(data: st.DataObject):
     assert len(replays) == slow["replay_sessions"]
     assert len({(user, key) for user, key, _ in known}) == slow["unique_video_starts"]
     assert len({user for user, _, _ in replays}) == slow["users_who_replayed"]
-    for place, point in enumerate(slow["drop_off_by_checkpoint"]):
+    *shares, end = slow["drop_off_by_checkpoint"]
+    for place, point in enumerate(shares):
         assert sum(figures.reached > place for _, _, figures in known) == point["viewers_reached"], point
+    assert sum(figures.at_end for _, _, figures in known) == end["viewers_reached"], end
 
 
 @given(st.data())

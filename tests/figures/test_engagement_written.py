@@ -13,9 +13,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from storage.engaging import Engaging, Rules
 from tests.figures import engagement_spec as spec
 from tests.figures.engagement_histories import LESSON, NOW, catalogued_twice, histories, steady
-from tests.figures.engagement_kept import Kept, Standing, standing
+from tests.figures.engagement_kept import RULES, ZONE, Kept, Standing, standing
 from tests.figures.engagement_spec import History, Piece, Video, Visit
 from tests.figures.engagement_writing import write
 from tests.machines.profiles import QUIET
@@ -139,3 +140,37 @@ def test_what_is_taken_out_leaves_nothing(standing: Standing, history: History, 
         assert not any(value for row in (*sums, *days, *curves) for value in row.values())
 
     runner.run(story())
+
+
+def test_when_nobody_is_left_who_told_a_length_nobodys_length_is_left(standing: Standing):
+    runner, kept = standing
+    history = History((Video(LESSON),), (_visit("s1", "u1", 10_000, ago=90_000),), NOW)
+
+    async def story() -> list[dict[str, Any]]:
+        await kept.live(history, Random(1))
+        assert await kept.rows("SELECT told_ms FROM engagement_totals") == [{"told_ms": 10_000}]
+        for table in ("study_logs", "watch_sessions", "engagement_learners", "engagement_sessions"):
+            await kept.rows(f"DELETE FROM {table} WHERE user_id = 'u1'")
+        await kept.settle()
+        return await kept.rows("SELECT told_ms FROM engagement_totals")
+
+    assert runner.run(story()) == [{"told_ms": None}]
+
+
+def test_with_other_settings_all_is_worked_out_anew(standing: Standing):
+    runner, kept = standing
+    history = History((Video(LESSON),), (_visit("s1", "u1", 20_000, ago=90_000),), NOW)
+    lower = Engaging(kept.database, Rules(threshold=0.5, zone=ZONE))
+
+    async def story() -> list[object]:
+        await kept.live(history, Random(1))
+        await kept.rows("UPDATE contents SET completion_threshold = NULL")
+        await kept.settle()
+        before = await Engaging(kept.database, RULES).note_settings(), await lower.settle(-1.0)
+        noted = [await lower.note_settings(), await lower.note_settings()]
+        while await lower.settle(-1.0):
+            pass
+        (totals,) = await kept.rows("SELECT completed FROM engagement_totals")
+        return [*before, *noted, totals["completed"]]
+
+    assert runner.run(story()) == [False, False, True, False, 1]

@@ -7,8 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.figures import activities, attendance, classes, participation, rates, study
+from actors.figures.class_parts import CatalogPart, EventPart, RoomPart, Told, live_class
 from actors.figures.classes import Seen
 from actors.figures.facts import (
     Answer,
@@ -22,8 +25,9 @@ from actors.figures.facts import (
     Quiz,
     Rules,
 )
+from actors.figures.roster import Roster
 from actors.figures.spans import Span
-from actors.figures.told import CatalogPart, EventPart, RoomPart, Told, live_class
+from actors.machines.rows import PresenceRow
 
 ZONE = ZoneInfo("UTC")
 RULES = Rules()
@@ -400,3 +404,32 @@ def test_either_may_cancel_and_either_may_call_it_optional():
 def test_answers_beyond_what_was_offered_are_no_more_than_all():
     assert participation.share(cls(quizzes=1), 2, 1) == 1
     assert participation.share(cls(), 2, 1) == 0
+
+
+# -- attendance lists --------------------------------------------------------------------------------------------------
+
+_moments = st.one_of(st.none(), st.integers(-70, 130).map(lambda minute: START + minute * 61_001))
+
+
+@given(
+    times=st.tuples(_moments, _moments, _moments, _moments),
+    live=st.booleans(),
+    stays=st.lists(st.tuples(st.integers(-4_000_000, 8_000_000), st.integers(0, 4_000_000)), max_size=3),
+)
+def test_a_line_of_the_attendance_list_says_what_the_dashboards_say(
+    *, times: tuple[int | None, ...], live: bool, stays: list[tuple[int, int]]
+):
+    one = LiveClass(
+        "15", scheduled_start=times[0], scheduled_end=times[1], room_start=times[2], room_end=times[3], live=live
+    )
+    pieces = [(START + after, START + after + length) for after, length in stays]
+    rows = [
+        PresenceRow("15", "ann", number, *piece, "player", "d1", open=False) for number, piece in enumerate(pieces, 1)
+    ]
+
+    line = Roster(one, RULES, LATER).line(rows)
+
+    found = seen(one, *pieces)
+    assert (line.present_s, line.class_s) == (found.present_s, found.length_s)
+    assert (line.attended, line.late) == (found.attended, found.late)
+    assert line.percent == min(100.0, rates.percent(found.present_s, found.length_s))

@@ -191,7 +191,7 @@ def test_the_overlap_is_what_lies_in_both(low: int, high: int, length: int):
 def figures(sittings: list[Sitting], pieces: list[Credited], facts: Facts = KNOWN) -> list[tuple[bool, bool, int]]:
     made = watched(sittings, pieces, facts)
     found = viewing.sessions(sittings, pieces, facts, made.told_ms, made.completed_at)
-    return [(one.completed, one.replay, one.reached) for one in found]
+    return [(one.completed, one.replay, one.reached + one.at_end) for one in found]
 
 
 def test_a_session_completes_alone():
@@ -215,10 +215,20 @@ def test_five_seconds_that_were_covered_before_make_a_replay():
 
 @pytest.mark.parametrize(("to", "reached"), [(24, 0), (25, 1), (50, 2), (75, 3), (90, 4), (98, 4), (99, 5)])
 def test_checkpoints_are_shares_and_the_end_less_a_second(to: int, reached: int):
-    assert viewing.reached(to * S, D) == reached
+    assert sum(viewing.reached(to * S, D)) == reached
+
+
+def test_the_end_of_a_short_content_comes_before_nine_tenths():
+    assert viewing.reached(4_000, 5_000) == (3, True)
+
+
+def test_without_a_segment_not_even_the_end_of_a_second_is_reached():
+    (one,) = viewing.sessions([sitting()], [], Facts(1_000), None, None)
+
+    assert (one.reached, one.at_end) == (0, False)
 
 
 def test_a_session_without_a_length_reaches_nothing():
     (one,) = viewing.sessions([sitting()], [played(0, 50)], Facts(), None, None)
 
-    assert (one.known, one.completed, one.replay, one.reached) == (False, False, False, 0)
+    assert (one.known, one.completed, one.replay, one.reached, one.at_end) == (False, False, False, 0, False)

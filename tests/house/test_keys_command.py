@@ -41,7 +41,7 @@ def kept(dsn: str) -> list[WriteKey]:
 
 def test_a_key_is_shown_once_and_kept_as_its_digest(dsn: str, capsys: pytest.CaptureFixture[str]):
     arguments = ["--name", "shop", "--right", "catalog", "--right", "collect", "--right", "catalog"]
-    assert cli.main(["keys", "create", *arguments, "--expires", "2h", "--sample-rate", "0.5"]) == 0
+    assert cli.main(["keys", "create", *arguments, "--expires", "2h", "--sample-rate", "50"]) == 0
     told = capsys.readouterr()
     secret = told.out.removesuffix("\n")
 
@@ -71,18 +71,18 @@ def test_a_line_tells_what_a_key_may_and_what_it_is_worth():
     digest = bytes(32)
     head, app, shop, web = table(
         [
-            WriteKey("app", digest, ["mobile"], T0, None, None, 1.0),
+            WriteKey("app", digest, ["mobile"], T0, None, None, 1.0, 3),
             WriteKey("shop", digest, ["collect", "catalog"], T0, T0 + 1, None, 0.25),
             WriteKey("web", digest, ["xapi"], T0, T0 + 1, T0, 1.0),
         ],
         T0 + 1,
     )
 
-    assert head.split() == ["name", "rights", "state", "created", "expires", "revoked", "sample", "rate"]
-    assert app.split()[:3] == ["app", "mobile", "valid"]
-    assert app.split()[4:] == ["-", "-", "1"]
-    assert (shop.split()[1:3], shop.split()[-1]) == (["collect,catalog", "expired"], "0.25")
-    assert web.split()[2] == "revoked"
+    assert head.split() == ["number", "name", "rights", "state", "created", "expires", "revoked", "sample", "%"]
+    assert app.split()[:4] == ["3", "app", "mobile", "valid"]
+    assert app.split()[5:] == ["-", "-", "100"]
+    assert (shop.split()[2:4], shop.split()[-1]) == (["collect,catalog", "expired"], "25")
+    assert web.split()[3] == "revoked"
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_a_line_tells_what_a_key_may_and_what_it_is_worth():
         ["create", "--name", "shop", "--right", "catalog", "--expires", "soon"],
         ["create", "--name", "shop", "--right", "catalog", "--expires", "2020-01-01"],
         ["create", "--name", "shop", "--right", "catalog", "--expires", "2099-01-01T00:00:00"],
-        ["create", "--name", "shop", "--right", "catalog", "--sample-rate", "0"],
-        ["create", "--name", "shop", "--right", "catalog", "--sample-rate", "1.1"],
+        ["create", "--name", "shop", "--right", "catalog", "--sample-rate", "-1"],
+        ["create", "--name", "shop", "--right", "catalog", "--sample-rate", "100.1"],
         ["create", "--name", "shop", "--right", "catalog", "--sample-rate", "nan"],
         ["revoke"],
         [],

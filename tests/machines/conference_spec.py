@@ -422,7 +422,9 @@ def _attended(stays: list[Stay], rules: Rules, started: int | None, ended: int |
     begin = max(starts) if started is not None else -NEVER
     if started is not None:
         learner.presence_ms = sum(max(0, end - max(start, begin)) for start, end in learner.presences)
-    learner.attended = learner.presence_ms >= rules.attended_min
+        # By whole seconds, each edge floored (learning-api.md, reading 1).
+        whole = sum(max(0, end // 1000 - max(start, begin) // 1000) for start, end in learner.presences)
+        learner.attended = whole * 1000 >= rules.attended_min
     # Whoever is here now has arrived, also in this very millisecond.
     arrivals = [start for start, end in _presence(stays) if end > begin or (ended is None and end == now)]
     if rules.scheduled_start is not None and arrivals and (ended is None or arrivals[0] < ended):

@@ -1,103 +1,22 @@
-"""Machines with one mistake each, and a runner that shows which property notices it.
-
-    python -m tests.machines.mutants [NAME ...]
-
-Each mutant (`mutants.toml`, `conference_mutants.toml`) is a textual replacement in one module of `actors/machines`, in
-a copy of the tree of which only the properties beside its list are run (no stories). The copy without a mistake must
-pass, and every other one must fail.
-"""
+"""Mistakes in the machines, of `mutants.toml` and `conference_mutants.toml` (python -m tests.machines.mutants)."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
-import tomllib
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """`find` stands exactly once in `module`."""
-
-    name: str
-    module: str
-    find: str
-    put: str
-    properties: str
-
+from tests.support.mutants import Mutant, listed, search
 
 PROPERTIES: Final = {
-    "mutants.toml": "test_properties.py",
-    "conference_mutants.toml": "test_conference_properties.py",
+    "mutants.toml": "tests/machines/test_properties.py",
+    "conference_mutants.toml": "tests/machines/test_conference_properties.py",
 }
-
-NONE: Final = [Mutant("(none)", "track", "", "", properties) for properties in PROPERTIES.values()]
-
 MUTANTS: Final = [
-    Mutant(**fields, properties=properties)
-    for listed, properties in PROPERTIES.items()
-    for fields in tomllib.loads((Path(__file__).parent / listed).read_text())["mutant"]
+    Mutant(one["name"], f"actors/machines/{one['module']}.py", one["find"], one["put"], (properties,))
+    for name, properties in PROPERTIES.items()
+    for one in listed(Path(__file__).with_name(name))
 ]
 
-
-def tried(mutant: Mutant) -> tuple[Mutant, list[str]]:
-    """The properties that fail with this mistake, in the order in which they were tried."""
-    profile = {"HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "mutants")}
-    with tempfile.TemporaryDirectory() as copy:
-        for folder in ("actors", "protocol", "tests"):
-            shutil.copytree(ROOT / folder, Path(copy, folder), ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", copy)
-        source = Path(copy, "actors", "machines", f"{mutant.module}.py")
-        text = source.read_text()
-        if mutant.find:
-            if text.count(mutant.find) != 1:
-                return mutant, ["(does not apply)"]
-            source.write_text(text.replace(mutant.find, mutant.put))
-        run = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-x",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                f"tests/machines/{mutant.properties}",
-            ],
-            cwd=copy,
-            env={**os.environ, **profile, "PYTHONPATH": copy},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    failed = re.findall(r"^(?:FAILED|ERROR) \S+?::(\w+)", run.stdout, flags=re.MULTILINE)
-    if run.returncode and not failed:
-        return mutant, ["(does not run)"]
-    return mutant, failed
-
-
-def main(names: list[str]) -> int:
-    picked = [mutant for mutant in MUTANTS if not names or mutant.name in names]
-    tried_by = {mutant.properties for mutant in picked}
-    chosen = [*(none for none in NONE if none.properties in tried_by), *picked]
-    wrong = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for mutant, failed in pool.map(tried, chosen):
-            right = not failed if mutant in NONE else bool(failed) and not failed[0].startswith("(")
-            wrong += not right
-            verdict = ", ".join(failed) or ("passes" if mutant in NONE else "SURVIVES")
-            print(f"{mutant.name:60} {verdict}", flush=True)
-    return wrong
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(search(MUTANTS, sys.argv[1:]))

@@ -9,7 +9,7 @@ import pytest
 
 from actors.machines.effects import Corrected
 from actors.machines.events import UserFigures
-from tests.machines.builders import HOUR, MIN, SEC
+from tests.machines.builders import HOUR, MIN, SEC, T0
 from tests.machines.meeting import Meeting
 
 # -- devices (reading 11) ---------------------------------------------------------------------------------------------
@@ -309,3 +309,34 @@ def test_a_segment_ends_at_its_last_sample_when_the_class_ends():
 
     assert (row.segment.end_at - row.segment.start_at, row.open) == (50 * SEC, False)
     assert meeting.presence("u1", HOUR) == [(0, 55 * SEC)]
+
+
+# -- what a checkpoint that was under way has written -----------------------------------------------------------------
+
+
+def test_a_gap_that_was_written_while_it_ceased_to_count_is_written_again():
+    meeting = Meeting()
+    meeting.comes("u1/1", 0)
+    meeting.goes("u1/1", MIN)
+    meeting.checkpoint(2 * MIN)
+    meeting.comes("u1/2", MIN + 10 * SEC, received=2 * MIN)
+    under_way = meeting.room.rows()
+    meeting.comes("u1/2", MIN + 10 * SEC, received=2 * MIN, hidden=True)
+    meeting.room.written(under_way)
+
+    gap, again = (
+        [row.left_at - T0 for row in rows.presences if row.number == 1] for rows in (under_way, meeting.room.rows())
+    )
+    assert (gap, again) == ([MIN + 10 * SEC], [MIN])
+
+
+def test_the_camera_of_whoever_turns_out_to_be_hidden_is_written_anew():
+    meeting = Meeting()
+    meeting.comes("u1/1", 0)
+    meeting.switches_on("u1/2", "camera", 0)
+    meeting.switches_off("u1/2", "camera", MIN)
+    (written,) = meeting.checkpoint(2 * MIN).attendances
+    meeting.goes("u1/2", MIN, hidden=True)
+    (again,) = meeting.checkpoint(3 * MIN).attendances
+
+    assert (written.camera_ms, again.camera_ms) == (MIN, 0)

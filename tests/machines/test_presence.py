@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from actors.figures import classes
+from actors.figures.facts import LiveClass, Rules
 from actors.machines.effects import Refused
+from actors.machines.state import RoomRules
 from tests.machines.builders import GRACE, HOUR, MIN, SEC, SILENCE, T0, Lesson, sample
 
 LATE = 300 * SEC
@@ -320,6 +323,29 @@ def test_attended_is_a_minute(stays: int, *, attended: bool):
     lesson.joins("u1", 0)
     lesson.leaves("u1/1", stays)
     assert lesson.figures("u1", HOUR).attended == attended
+
+
+@pytest.mark.parametrize(
+    ("comes", "goes", "attended"),
+    [
+        (0, 5 * MIN - 1, False),
+        (0, 5 * MIN, True),
+        (999, 5 * MIN, True),
+        (1000, 5 * MIN + 999, False),
+        (1999, 5 * MIN + SEC, True),
+    ],
+)
+def test_attended_goes_by_whole_seconds_for_rooms_and_dashboards_alike(comes: int, goes: int, *, attended: bool):
+    lesson = Lesson(rules=RoomRules(attended_min_ms=5 * MIN))
+    lesson.starts(0)
+    lesson.joins("u1", comes)
+    lesson.leaves("u1/1", goes)
+
+    assert lesson.figures("u1", HOUR).attended == attended
+    assert lesson.room.row(T0 + HOUR).attended == attended
+    cls = LiveClass("r1", scheduled_start=T0, scheduled_end=T0 + HOUR, room_start=T0)
+    shown = classes.seen(cls, [(T0 + comes, T0 + goes)], Rules(attended_min_ms=5 * MIN), T0 + HOUR)
+    assert shown.attended == attended
 
 
 def test_peak_counts_people_not_devices_and_attended_learners_only():

@@ -16,11 +16,16 @@ from tests.runtime.nodes import EPOCH_S, Node
 from tests.runtime.virtual import VirtualLoop
 
 HISTORIES = 60
+FEW = 20
+"""Of which so many run in `make check`: the others are marked slow."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(int(os.environ.get("HISTORIES", HISTORIES))))
+        histories = range(int(os.environ.get("HISTORIES", HISTORIES)))
+        metafunc.parametrize(
+            "seed", [seed if seed < FEW else pytest.param(seed, marks=pytest.mark.slow) for seed in histories]
+        )
 
 
 @pytest.hookimpl

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
 from actors import checkpointer as checkpointing
 from actors.actor import Status
 from actors.machines.effects import SessionEnded
 from actors.machines.events import Departed, Interacted, Left, Started
-from actors.ports import ROOM, WATCH, StoreAway
+from actors.ports import ROOM, WATCH, Checkpoint, Fence, StoreAway
 from storage.memory import Memory
 from tests.runtime.nodes import RULES, Node, recovered, replayed, state_of
 from tests.runtime.virtual import passes, until
@@ -262,11 +266,28 @@ async def test_marks_behind_a_stuck_one_are_not_kept(node: Node):
     node.ask(room, Interacted(node.join(room, "u1")[0], "doubt", "no\0where", b"1"))
     actor, _ = node.watch()
     checkpointer = node.system.checkpointer
-    for _ in range(checkpointing.OLDEST_MIN + 50):
+    for _ in range(checkpointing.QUEUED_MIN + 50):
         actor.dirty_from = None
         checkpointer.mark(actor, node.clock.now())
-    assert len(checkpointer._oldest) < checkpointing.OLDEST_MIN
+    assert len(checkpointer._oldest) < checkpointing.QUEUED_MIN
     assert checkpointer.low_water() == 1
+
+
+async def test_who_was_written_early_and_put_away_is_not_kept_until_its_turn_would_have_been(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checkpointing, "QUEUED_MIN", 10)
+    checkpointer = node.system.checkpointer
+    checkpointer._due_limit = 10
+    for _ in range(50):
+        actor, _ = node.watch()
+        await passes(0.05)
+        checkpointer.hasten(actor, node.clock.now())
+        await passes(0.05)
+        assert actor.dirty_from is None
+
+    assert checkpointer.dirty == 0
+    assert len(checkpointer._due) <= 10
 
 
 async def test_writing_all_waits_for_a_save_under_way(node: Node):
@@ -302,3 +323,25 @@ async def test_the_audience_hears_of_an_end_once_it_is_durable(node: Node):
     assert not any(ended in effects for _, effects in node.audience.told)
     node.faults.away = False
     await until(lambda: any(ended in effects for _, effects in node.audience.told))
+
+
+@pytest.mark.parametrize("bound", ["BATCH_ACTORS", "BATCH_ROWS"])
+async def test_a_checkpoint_takes_no_more_than_its_bound_and_the_next_one_the_rest(
+    node: Node, monkeypatch: pytest.MonkeyPatch, bound: str
+):
+    monkeypatch.setattr(checkpointing, bound, 3)
+    sizes: list[int] = []
+    store = node.system.checkpointer._store
+    save = store.save
+
+    async def counting(fence: Fence, checkpoints: Sequence[Checkpoint]) -> None:
+        sizes.append(len(checkpoints))
+        await save(fence, checkpoints)
+
+    monkeypatch.setattr(store, "save", counting)
+    actors = [node.watch()[0] for _ in range(8)]
+    await passes(0.1)
+    assert await node.system.checkpointer.write_all(5.0)
+
+    assert sizes == [3, 3, 2]
+    assert {actor.dirty_from for actor in actors} == {None}

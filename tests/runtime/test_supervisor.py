@@ -6,13 +6,15 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
-from actors.actor import Machine
+from actors.actor import Actor, Machine
 from actors.loader import Loader
 from actors.machines.effects import Acked
 from actors.machines.events import Departed, Interacted, Left, RoomSampled, Sampled, Started, Tick
 from actors.machines.track import PLAYING, Sample
 from actors.ports import ROOM, WATCH, Kind
+from actors.supervisor import REBUILDS_AT_ONCE, Supervisor
 from storage.memory import Lease
 from tests.runtime.nodes import RULES, Asker, Node, recovered, replayed, state_of
 from tests.runtime.virtual import passes, until
@@ -304,3 +306,24 @@ async def test_what_was_rebuilt_outlives_the_next_death(node: Node):
     found = (await recovered(node.memory))[ROOM, "r1"]
     assert state_of(found.machine) == state_of(room.machine)
     assert msgspec.to_builtins(found.version) == room.version
+
+
+async def test_few_are_rebuilt_at_once_and_the_others_in_their_turn(node: Node, monkeypatch: pytest.MonkeyPatch):
+    restoring: list[int] = []
+    under_way, restore = 0, Supervisor._restore
+
+    async def counting(supervisor: Supervisor, actor: Actor) -> None:
+        nonlocal under_way
+        under_way += 1
+        restoring.append(under_way)
+        await asyncio.sleep(0.01)
+        await restore(supervisor, actor)
+        under_way -= 1
+
+    monkeypatch.setattr(Supervisor, "_restore", counting)
+    actors = [node.watch()[0] for _ in range(3 * REBUILDS_AT_ONCE)]
+    await passes(0.1)
+    asked = [node.ask(actor, POISON) for actor in actors]
+    await until(lambda: all(each.answer for each in asked))
+
+    assert (len(restoring) >= len(actors), max(restoring)) == (True, REBUILDS_AT_ONCE)

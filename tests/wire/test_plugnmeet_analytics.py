@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol import plugnmeet_analytics
 from protocol.plugnmeet_analytics import COUNT_MAX, TALK_MS_MAX, AnalyticsError, AnalyticsUser, parse
 
 
@@ -116,3 +117,11 @@ def test_garbage_is_refused_or_counts_nothing_negative(value: Any):
     except AnalyticsError:
         return
     assert all(min(each.talk_ms, each.hand_raises, each.polls_answered) >= 0 for each in found)
+
+
+def test_a_file_of_one_user_too_many_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(plugnmeet_analytics, "USERS_MAX", 2)
+
+    assert len(parse(file_of(user(), user()))) == 2
+    with pytest.raises(AnalyticsError, match="more than 2 users"):
+        parse(file_of(user(), user(), user()))

@@ -6,7 +6,9 @@ import msgspec
 from aiohttp import web
 
 from actors.figures.watched import ALWAYS, Period
+from protocol import limits
 from protocol.rest import rfc3339
+from protocol.xapi.profile import IRI_CHARS
 from server.auth import Claims
 from server.http import params
 from server.http.answers import invalid
@@ -37,7 +39,8 @@ def question(request: web.Request, claims: Claims, timezone: str, now: int) -> Q
 
 def required_id(request: web.Request, name: str) -> str:
     """An id that must be there. Raises `Problem` (400)."""
-    value = params.query_id(request, name)
+    # A content may be one that only xAPI statements name: its id is an IRI.
+    value = params.query_id(request, name, IRI_CHARS if name == "content_id" else limits.ID_CHARS)
     if value is None:
         raise invalid(f"Object missing required field `{name}` - at `$`")
     return value

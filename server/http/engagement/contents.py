@@ -19,7 +19,8 @@ from server.http.answers import cached_answer, not_found
 from server.http.engagement import table, views
 from server.http.engagement.asked import Question, question
 from server.http.learning import asked
-from storage.engagement import Asking, Curves, PostgresEngagement
+from storage.content_engagement import Asking, Curves
+from storage.engagement import PostgresEngagement
 
 BUCKETS: Final = 100
 BUCKETS_MIN: Final = 10
@@ -98,19 +99,22 @@ class ContentEngagement:
                 yield content
 
     async def _tally(self, content: Asking, asks: Question) -> Tally:
-        learners = [made async for page in content.learners(asks.period) for _, made in page]
+        kept = await content.kept(asks.period)
+        others = [made async for page in content.others(asks.period) for made in page]
         subject = content.subject
-        return engagement.tally(learners, subject.duration, subject.worked, asks.period.end)
+        return engagement.tally(others, subject.duration, subject.worked, asks.period.end, kept)
 
     async def _worked_out(self, content: Asking, asks: Question, buckets: int) -> tuple[Tally, Curves, Ends]:
-        subject = content.subject
-        curves, ends, tally = Curves({}, {}), Ends.none(buckets), Tally()
-        async for page in content.learners(asks.period):
-            those = [made for _, made in page if made.views]
+        subject, period = content.subject, asks.period
+        tally = (await content.kept(period, covered=False)).sums
+        curves = await content.curves(period)
+        ends = await content.ends(buckets, asks.now, period)
+        async for page in content.others(period):
+            those = [made for made in page if made.views]
             tally.views += sum(made.views for made in those)
             tally.viewers += len(those)
             for made in those:
                 engagement.add_passes(curves.plays, made.passes)
                 engagement.add_passes(curves.viewers, engagement.union(made.passes))
-            ends.add(engagement.ends(those, subject.duration, buckets, asks.period.end, asks.now))
+            ends.add(engagement.ends(those, subject.duration, buckets, period.end, asks.now))
         return tally, curves, ends

@@ -10,14 +10,14 @@ import msgspec
 from aiohttp import web
 
 from actors.figures import spans
+from actors.figures.concurrency import CELL_MS
 from actors.figures.spans import BadSpan, Span
 from actors.system import ActorSystem
 from protocol.engagement import DashboardAnswer, Data, TopAnswer
 from server.http import params
 from server.http.access import Access
 from server.http.answers import invalid
-from server.http.engagement import views
-from server.http.engagement.crowds import CELL_MS, Crowds
+from server.http.engagement import crowds, views
 from server.http.learning import asked
 from storage.engagement import PostgresEngagement, Ranked, Sessions
 
@@ -53,7 +53,6 @@ class PlatformEngagement:
         self._access = access
         self._engagement = engagement
         self._zone = zone
-        self._crowds = Crowds(engagement)
 
     async def top(self, request: web.Request) -> web.Response:
         """Contents by a measure, the most first."""
@@ -78,7 +77,7 @@ class PlatformEngagement:
         if length > step * 1000 * STEPS_MAX:
             raise invalid(f"Expected a longer step: a range has at most {STEPS_MAX} - at `$.step`")
         with asked.stored():
-            made = await self._crowds.steps(span.start, span.end, step * 1000, question.now)
+            made = await crowds.steps(self._engagement.crowds, span.start, span.end, step * 1000)
         return asked.answer(request, Data(views.concurrent(span.start, span.end, step, made)))
 
     async def dashboard(self, request: web.Request) -> web.Response:

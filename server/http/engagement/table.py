@@ -22,7 +22,8 @@ from server.http import asking
 from server.http.answers import HEADERS, Problem, not_found, unavailable
 from server.http.engagement import views
 from server.http.engagement.asked import Question
-from storage.engagement import Asking, PostgresEngagement, Viewer
+from storage.content_engagement import Asking, Viewer
+from storage.engagement import PostgresEngagement
 
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 ROWS: Final = 500
@@ -59,13 +60,15 @@ async def page(content: Asking, asks: Question, behind: str, limit: int) -> list
 class Tables:
     """Sends tables. One a process."""
 
-    def __init__(self, engagement: PostgresEngagement) -> None:
+    def __init__(self, engagement: PostgresEngagement, *, at_once: int = AT_ONCE, stall_s: float = STALL_S) -> None:
         self._engagement = engagement
+        self._at_once = at_once
+        self._stall_s = stall_s
         self._sending = 0
 
     async def send(self, request: web.Request, asks: Question) -> web.StreamResponse:
         """All rows. Raises `Problem` as long as nothing was sent: 404, 503."""
-        if self._sending >= AT_ONCE:
+        if self._sending >= self._at_once:
             raise unavailable("too many tables are being read: try again")
         self._sending += 1
         try:
@@ -83,9 +86,9 @@ class Tables:
         if request.method == hdrs.METH_HEAD:
             return response
         try:
-            await _write(response, [ViewerItem.__struct_fields__])
+            await self._write(response, [ViewerItem.__struct_fields__])
             while items:
-                await _write(response, map(astuple, items))
+                await self._write(response, map(astuple, items))
                 items = await self._page(asks, items[-1].user_id) if len(items) == ROWS else []
             await response.write_eof()
         except (Problem, ConnectionError, TimeoutError) as error:
@@ -106,9 +109,8 @@ class Tables:
             raise asking.away(error) from error
         return [views.viewer(one, worked, asks.period.end) for one in found]
 
-
-async def _write(response: web.StreamResponse, rows: Iterable[tuple[object, ...]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    async with asyncio.timeout(STALL_S):
-        await response.write(text.getvalue().encode("utf-8", "replace"))
+    async def _write(self, response: web.StreamResponse, rows: Iterable[tuple[object, ...]]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\r\n").writerows(rows)
+        async with asyncio.timeout(self._stall_s):
+            await response.write(text.getvalue().encode("utf-8", "replace"))

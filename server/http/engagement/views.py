@@ -23,7 +23,8 @@ from protocol.engagement import (
 )
 from protocol.rest import public_id, rfc3339
 from server.http.engagement.asked import Question
-from storage.engagement import Ranked, Sessions, Subject, Viewer
+from storage.content_engagement import Subject, Viewer
+from storage.engagement import Ranked, Sessions
 
 
 def summary(question: Question, subject: Subject, made: Tally) -> SummaryAnswer:

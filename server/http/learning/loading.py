@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from actors.figures import classes
+from actors.figures.class_parts import Told, live_class
 from actors.figures.facts import Interval, Learner, LiveClass
 from actors.figures.spans import Span
-from actors.figures.told import Told, live_class
 from actors.system import ActorSystem
 from server.http.learning import memory
 from server.http.learning.memory import RoomSeen
 from storage.learning import PostgresLearning, Presences
 
 replace = msgspec.structs.replace
+FEW: Final = 8
+"""So many classes are asked for one by one."""
 
 
 class Loader:
@@ -80,10 +83,17 @@ class Loading:
             self._told[one.live_class_id] = one if seen is None else replace(one, room=seen.part)
         self.learner = replace(self.learner, classes=[live_class(one) for one in self._told.values() if one.known])
 
-    async def add_presences(self, ids: Collection[str]) -> None:
-        """The learner's presence in these classes."""
-        if ids:
-            self._unite(await self._store.presences_in_classes(self.user_id, ids), ids)
+    async def add_presences(self, found: Sequence[LiveClass], now: int) -> None:
+        """The learner's presence in these classes, as far as it counts there: inside their times."""
+        ids = [cls.live_class_id for cls in found]
+        times = [bounds for cls in found if (bounds := classes.interval(cls, now)) is not None]
+        if len(ids) <= FEW or not times:
+            stored = await self._store.presences_in_classes(self.user_id, ids) if ids else Presences({}, {})
+        else:
+            # One stretch of one index, where each class would be a search in another.
+            since, until = min(begin for begin, _ in times), max(end for _, end in times)
+            stored = await self._store.presences_in_time(self.user_id, since, until)
+        self._unite(stored, ids)
 
     async def add_presences_in(self, within: Span) -> list[str]:
         """The learner's presence in a range, in whatever class; returns the classes."""

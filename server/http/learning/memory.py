@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import msgspec
 
 from actors.actor import Actor
+from actors.figures.class_parts import RoomPart
 from actors.figures.facts import Interval
-from actors.figures.told import RoomPart
 from actors.machines import ranges
 from actors.machines.events import Tick
 from actors.machines.room import Room

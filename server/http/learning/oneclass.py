@@ -56,7 +56,7 @@ class OneClass:
         live_class_id = _live_class_id(request)
         with asked.stored():
             loading, cls = await self._theirs(question.user_id, live_class_id)
-            await loading.add_presences([live_class_id])
+            await loading.add_presences([cls], question.now)
             stored = await self._store.segments_of(live_class_id, question.user_id)
             rating = await self._store.rating(live_class_id, question.user_id)
             program = await self._program(cls)
@@ -91,7 +91,7 @@ class OneClass:
         now = self._ground.system.clock.now()
         with asked.stored():
             loading, cls = await self._found(claims.user_id, live_class_id)
-            await loading.add_presences([live_class_id])
+            await loading.add_presences([cls], now)
             if not classes.seen(cls, loading.learner.presences[live_class_id], self._ground.rules, now).attended:
                 raise forbidden("only a class that one attended can be rated")
             await self._store.rate(Rating(live_class_id, claims.user_id, body.stars, body.comment, now))

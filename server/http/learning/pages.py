@@ -125,7 +125,7 @@ class Pages:
             loading = await self._ground.loader.begin(question.user_id)
             await loading.add_classes(within.start, within.end)
             found = classes.of_day(loading.learner, within)
-            await loading.add_presences([cls.live_class_id for cls in found])
+            await loading.add_presences(found, question.now)
             presences = loading.learner.presences
             seen = [
                 classes.seen(cls, presences.get(cls.live_class_id, ()), self._ground.rules, question.now)
@@ -140,7 +140,7 @@ class Pages:
         """The classes of a range, and the learner's presence in those that were offered."""
         loading = await self._ground.loader.begin(question.user_id)
         await loading.add_classes(within.start, within.end)
-        await loading.add_presences([cls.live_class_id for cls in loading.offered(within, question.now)])
+        await loading.add_presences(loading.offered(within, question.now), question.now)
         return loading
 
     def _seen(self, loading: Loading, question: Asked, within: Span) -> list[Seen]:
@@ -160,6 +160,6 @@ class Pages:
             before = [cls for cls in loading.offered(Span(since, until), question.now) if cls.required]
             if before:
                 last = spans.midnight(spans.day_of(before[-1].start_at or 0, zone), zone)
-                await loading.add_presences([cls.live_class_id for cls in before if (cls.start_at or 0) >= last])
+                await loading.add_presences([cls for cls in before if (cls.start_at or 0) >= last], question.now)
                 return attendance.days(self._seen(loading, question, Span(last, until)), zone)[-1].full
         return False

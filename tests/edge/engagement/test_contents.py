@@ -146,7 +146,8 @@ async def test_viewers_as_csv_are_all_of_them_under_the_same_names(
     await watching.view('eve "x", y', (0, 20))
     staff = (await world.get(f"{BASE}/viewers", staff=True, **SEVEN)).json["data"]["items"]
 
-    for period in ({}, {"start_at": said(world.now() - 399 * DAY)[:10], "end_at": said(world.now())[:10]}):
+    # The day is one of Dhaka, where it may be tomorrow.
+    for period in ({}, {"start_at": said(world.now() - 390 * DAY)[:10], "end_at": said(world.now() + DAY)[:10]}):
         answer = await csv_of(world, **period)
 
         assert answer[0] == list(staff[0])
@@ -235,7 +236,7 @@ async def test_an_unknown_content_is_404(world: World, path: str):
         ("retention", SEVEN | {"buckets": "1001"}, "buckets"),
         ("viewers", SEVEN | {"limit": "0"}, "limit"),
         ("viewers", SEVEN | {"cursor": "\0"}, "cursor"),
-        ("summary", {"content_kind": "video", "content_id": "x" * 129}, "content_id"),
+        ("summary", {"content_kind": "video", "content_id": "x" * 513}, "content_id"),
     ],
 )
 async def test_what_cannot_be_asked_is_400_and_named(world: World, path: str, query: dict[str, Any], named: str):

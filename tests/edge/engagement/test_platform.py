@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.figures.concurrency import steps
-from server.http.engagement.crowds import Crowds
+from server.http.engagement import crowds
 from tests.edge.engagement.conftest import DAY, HOUR, Watching
 from tests.edge.learning.conftest import MINUTE, World, said
 from tests.support.examples import T0
@@ -71,36 +70,45 @@ async def test_people_at_once_by_step(world: World, watching: Watching):
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 5 * DAY), (HOUR, 4 * DAY + HOUR), (15 * MINUTE, 3 * DAY + 1000)])
-async def test_days_that_are_remembered_answer_as_the_rows_do(world: World, watching: Watching, start: int, end: int):
+async def test_days_that_are_kept_answer_as_the_rows_do(world: World, watching: Watching, start: int, end: int):
     begin = NOON // DAY * DAY
     for n in range(40):
         at = begin + n * 7 * HOUR // 3 + n * 1_234_567
         await watching.view(f"u{n % 7}", (0, 900 + n * 300), at=at, content_id=str(n % 3))
-    engagement = world.server.services.engagement
-    crowds = Crowds(engagement, days=2)
+    days = world.server.services.engagement.crowds
+    low, high = begin + start, begin + end
 
-    for step in (15 * MINUTE, HOUR, DAY):
-        low, high = begin + start, begin + end
-        expected = steps(await engagement.edges(low, high), low, high, step)
-        for _ in range(2):
-            assert await crowds.steps(low, high, step, world.now()) == expected
+    for _ in range(2):
+        for step in (15 * MINUTE, HOUR, DAY):
+            assert await crowds.steps(days, low, high, step) == await days.counted(low, high, step)
+        while await days.keep_next():
+            pass
+    assert await days.kept(begin // DAY, begin // DAY + 5)
 
 
-async def test_a_settled_day_is_counted_once_an_hour(world: World, watching: Watching):
+async def test_a_kept_day_is_counted_again_when_it_is_touched(world: World, watching: Watching):
     begin = NOON // DAY * DAY
-    crowds = Crowds(world.server.services.engagement)
-    now = begin + 3 * DAY
+    days = world.server.services.engagement.crowds
 
-    async def peak(now: int) -> int:
-        return max(step.peak for step in await crowds.steps(begin, begin + DAY, DAY, now))
+    async def kept() -> int | None:
+        found = (await days.kept(begin // DAY, begin // DAY + 1)).get(begin // DAY)
+        return None if found is None else max(step.peak for step in found)
 
-    assert await peak(begin + DAY + HOUR) == 0
+    async def keep() -> int | None:
+        while await days.keep_next():
+            pass
+        return await kept()
+
     await watching.view("ann", (0, 50), at=begin)
-    assert await peak(begin + DAY + HOUR) == 1
-    assert await peak(now) == 1
+    assert await keep() == 1
     await watching.view("bob", (0, 50), at=begin)
-    assert await peak(now + HOUR - 1) == 1
-    assert await peak(now + HOUR) == 2
+    # Who counted before it was touched is too late.
+    await world.server.database.fetch("crowd_days_write", begin // DAY, 0, [9], [9])
+    assert await kept() is None
+    assert await keep() == 2
+    await world.server.database.fetch("erase_learner", "ann")
+    assert await kept() is None
+    assert await keep() == 1
 
 
 async def test_the_dashboard_counts_sessions(world: World, watching: Watching):

@@ -27,18 +27,24 @@ from server.learners.erasing import Eraser
 from server.metrics import EdgeCounters
 from server.ws.hub import Hub, Limits
 from storage.attendance import AttendanceBook
+from storage.collected import PostgresCollected
 from storage.engagement import PostgresEngagement
 from storage.files import DirectoryFiles
 from storage.learners import Learners
 from storage.learning import PostgresLearning
 from storage.memory import Memory, MemoryJournal, MemoryLeases, MemoryQuarantine, MemorySnapshots
 from storage.memory_catalog import MemoryCatalog
+from storage.memory_collector import MemoryCollector
 from storage.memory_jobs import MemoryJobs
 from storage.memory_keys import MemoryKeys
+from storage.memory_mobile import MemoryMobile
 from storage.memory_rows import MemoryReading, MemorySessions
 from storage.memory_watched import MemoryWatched
 from storage.memory_webhooks import MemoryWebhooks
+from storage.mobile_images import MobileImages
+from storage.mobile_reading import MobileReading
 from storage.postgres import Database
+from storage.xapi import PostgresXapi
 
 DAY_S = 86_400
 SECRET = "a secret of the tests, thirty-two bytes or more"
@@ -89,6 +95,7 @@ class World:
         self.catalog_store = MemoryCatalog(memory)
         self.catalog = Catalog(self.catalog_store)
         self.write_keys = MemoryKeys(memory)
+        self.mobile = MemoryMobile(memory)
         self.desk = Desk(self.system, self.sessions, self.catalog, accept_unknown=settings.unknown == "accept")
         self.hub.use(self.system, self.desk)
         self.services = Services(
@@ -104,6 +111,12 @@ class World:
             catalog=self.catalog,
             catalog_writer=CatalogWriter(self.catalog_store, self.catalog, self.system),
             write_keys=self.write_keys,
+            collector=MemoryCollector(memory),
+            collected=PostgresCollected(Database("")),  # never opened: what became of events is in tests/edge/collector
+            mobile=self.mobile,
+            mobile_images=MobileImages(Database("")),  # never opened: tests/edge/mobile_images
+            mobile_reading=MobileReading(Database("")),  # the same
+            xapi=PostgresXapi(Database("")),  # the same: tests/edge/xapi
             watched=MemoryWatched(memory),
             learning=PostgresLearning(Database("")),  # never opened: dashboards are in tests/edge/learning
             engagement=PostgresEngagement(Database("")),  # the same: tests/edge/engagement

@@ -13,9 +13,9 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+EXAMPLES = {"quick": 80, "usual": 250, "thorough": 20_000}
 HARD = settings(
-    max_examples=20_000 if THOROUGH else 250,
+    max_examples=EXAMPLES.get(os.environ.get("HYPOTHESIS_PROFILE", "quick"), 250),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -99,13 +99,32 @@ async def a_video(told: Told, world: World) -> None:
     await told.tell("postVideoHeartbeat", "POST", path, body, user="27")
 
 
+async def a_phone(told: Told, world: World) -> None:
+    body = {
+        "projectKey": "app",
+        "trackerVersion": "1.2.0",
+        "revID": "482",
+        "userUUID": "0f4cf1c3-9a21-4a2f-8f2e-3d1f6f6b7a10",
+        "userOSVersion": "17.4",
+        "userDevice": "iPhone15,2",
+        "userDeviceType": "phone",
+        "timestamp": world.now(),
+        "timezone": "UTC+06:00",
+        "platform": "ios",
+        "content": {"kind": "lms_lesson", "id": 7},
+    }
+    await told.tell("startMobile", "POST", "/v1/mobile/start", body)
+
+
 async def test_the_examples_are_what_a_server_answers(world):
     key = WriteKey("owner", digest_of(KEY), ["catalog"], world.now(), None, None, 1.0)
     await world.write_keys.create(key)
+    await world.write_keys.create(WriteKey("app", digest_of("app"), ["mobile"], world.now(), None, None, 1.0))
     told = Told(world)
     await catalog(told)
     await a_class(told, world)
     await a_video(told, world)
+    await a_phone(told, world)
     line = {"entity": "enrolment", "catalog_product_id": 15, "user_id": 28} | UPDATED
     bulk = await world.call("POST", "/api/v1/catalog/bulk", line, headers={"X-Write-Key": KEY})
     told.found["postBulk"] = bulk.json

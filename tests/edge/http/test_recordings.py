@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from actors.machines.events import Joined
+from actors.machines.state import RoomRules
 from protocol.catalog import Enrolment
 from server.http import sending
 from server.recordings.fetching import file_name, thumbnail_name
@@ -130,7 +131,8 @@ async def test_who_is_enrolled_may_watch_what_was_missed(world, tmp_path):
     (await fetch(world, job_id, staff=False, user="30")).refusal(503, "STORAGE_UNAVAILABLE")
 
 
-async def test_a_glance_is_no_attendance(world, tmp_path):
+async def test_a_glance_is_no_attendance(make_world, tmp_path):
+    world = await make_world(rules={"room": RoomRules(attended_min_ms=2_000)})  # half a second may touch two of them
     job_id = await kept(world, tmp_path)
     await attend(world, "27", 0.5)
 

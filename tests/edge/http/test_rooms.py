@@ -71,6 +71,13 @@ async def test_a_room_from_its_time_table_to_its_end(world):
     assert again.json == ended.json
 
 
+async def test_a_room_keeps_its_product_unless_it_is_told_of_another_or_of_none(world):
+    said = [{"product_id": 15}, {"name": "Algebra"}, {"product_id": 16}, {"product_id": None}, {}]
+    answers = [await world.call("PUT", "/api/v1/rooms/r1", each, staff=True) for each in said]
+
+    assert [answer.json["product_id"] for answer in answers] == ["15", "15", "16", None, None]
+
+
 async def test_a_room_out_of_memory_reads_the_same_and_stays_out(world):
     await world.call("PUT", "/api/v1/rooms/r1", {"name": "Algebra"}, staff=True)
     await world.call("POST", "/api/v1/rooms/r1/start", staff=True)
@@ -255,7 +262,7 @@ async def test_a_crowded_room_is_listed_to_staff_only(make_world):
 
 
 async def test_a_bad_cursor_is_named(world):
-    answer = await world.call("GET", "/api/v1/rooms/r1/presence", staff=True, cursor="x" * 2_000)
+    answer = await world.call("GET", "/api/v1/rooms/r1/presence", staff=True, cursor="x" * 5_000)
 
     assert "`$.cursor`" in answer.refusal(400, "VALIDATION_FAILED")
 

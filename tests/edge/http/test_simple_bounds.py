@@ -2,7 +2,11 @@
 
 from contextlib import suppress
 
+from msgspec.structs import replace
+
+from actors.actor import Actor
 from actors.directory import SIMPLE
+from actors.machines import ranges
 from actors.machines.events import Opened, Reported
 from actors.machines.track import PLAYING
 from actors.machines.watch import WatchRules, WatchSession
@@ -10,6 +14,7 @@ from server.auth import Claims
 from server.http.answers import Problem
 from server.http.gating import ASK_AGAIN_MS, Gate
 from server.simple_door import SimpleDoor
+from storage.catalog import stub_of
 from storage.memory_watched import MemoryWatched
 from tests.edge.http.conftest import World
 from tests.edge.http.test_video_heartbeat import KIND, lesson
@@ -49,6 +54,38 @@ async def test_a_session_that_is_over_is_known_for_a_minute(world):
 
     assert door.told_before(("u1", *LESSON), END, now + 60_000) is not None
     assert door.told_before(("u1", *LESSON), END, now + 60_001) is None
+
+
+async def test_of_sessions_that_clients_name_though_they_are_over_the_latest_are_known(world, monkeypatch):
+    door, now = door_of(world, 2), world.now()
+    asked: list[str] = []
+    running = world.desk.running
+
+    async def counting(session_id: str, *watcher: str) -> Actor | None:
+        asked.append(session_id)
+        return await running(session_id, *watcher)
+
+    monkeypatch.setattr(world.desk, "running", counting)
+    facts = stub_of(*LESSON)
+    names = [world.system.new_session_id(0) for _ in range(3)]
+    for name in names:
+        world.memory.rows.sessions[name] = session(name, user_id="u1", kind=KIND, content_id="8")
+    for name in (*names, names[2], names[1], names[0]):
+        await door.session(learner("u1"), facts, name, Reported(1_000, PLAYING, told_at=now))
+
+    assert asked == [*names, names[0]]
+
+
+async def test_of_what_other_doors_covered_the_latest_sessions_keep_theirs(world):
+    door = door_of(world, 2)
+    sessions = [ended(user, world.now()) for user in ("u1", "u2", "u3")]
+    kept = [door._elsewhere_of(session) for session in sessions]
+    ranges.add(kept[0], 0, 5_000)
+    ranges.add(kept[2], 0, 7_000)
+
+    facts = replace(stub_of(*LESSON), duration_ms=100_000)
+    covered = [door.progress(session, facts).covered for session in sessions]
+    assert covered == [0, 0, 7_000]
 
 
 async def gate_of(world: World, kept: int) -> Gate:

@@ -17,7 +17,7 @@ from storage.memory_webhooks import MemoryWebhooks
 from tests.edge.http.conftest import Maker, World
 from tests.edge.http.webhook_door import KEYS, counted, send, taken
 from tests.support.node import until
-from tests.support.plugnmeet import SID, sample, samples
+from tests.support.plugnmeet import SID, packed, sample, samples
 
 
 @pytest.fixture
@@ -86,6 +86,17 @@ async def test_a_session_outside_the_time_of_its_class_is_kept_and_the_class_unt
     (kept,) = hooked.memory.webhooks.kept.values()
     assert (kept.id, kept.room_id) == ("EV_5nUYVLJ4PwDZ", "room01")
     assert counted(hooked) == {("room_started", "outside"): 2}
+
+
+async def test_what_a_full_room_does_not_take_is_kept_with_the_reason(hooked: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("actors.machines.conference.TRACKS_MAX", 0)
+    for number in ("02", "03", "05"):
+        await taken(hooked, sample(number))
+
+    (kept,) = hooked.memory.webhooks.kept.values()
+    assert (kept.event, kept.why) == ("track_published", "the room has no place for more tracks")
+    assert kept.body == packed(sample("05"))
+    assert counted(hooked)["track_published", "full"] == 1
 
 
 async def test_a_crash_of_the_room_is_answered(hooked: World, monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import msgspec
+import pytest
 import zstandard
 
 from actors.machines.events import Interacted
@@ -148,6 +149,19 @@ async def test_only_an_admin_erases(world: World):
     for role in ("learner", "staff"):
         status, _, _ = await world.call("DELETE", f"/users/{GONE}", user=GONE, role=role)
         assert status == 403
+
+
+async def test_who_comes_back_as_often_as_they_are_looked_for_is_not_half_erased(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("server.learners.erasing.ROUNDS", 0)
+    await a_learners_life(world, GONE)
+    before = await places(world, GONE)
+
+    status, text, _ = await world.call("DELETE", f"/users/{GONE}")
+
+    assert (status, json.loads(text)["error"]) == (503, "STORAGE_UNAVAILABLE")
+    assert (await places(world, GONE)).keys() >= before.keys() - {"journal.body"}
 
 
 async def test_an_id_that_is_part_of_another_erases_only_its_own(world: World):

@@ -87,6 +87,19 @@ async def test_what_is_no_analytics_file_is_given_up_with_the_reason(analysing: 
     assert (analysing.jobs.artifacts["a-1"].reason or "").startswith("no analytics file")
 
 
+async def test_a_room_that_takes_no_more_files_has_the_job_fail_with_the_reason(
+    analysing: Workshop, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("actors.machines.conference.ARTIFACTS_MAX", 0)
+    analysing.stand_in.artifacts["a-1"] = file_of({"user_id": "27", "events": FIGURES})
+    await analysing.jobs.analytics("a-1", "room01", "s-1", older=False)
+
+    async with analysing.life():
+        await until(lambda: analysing.jobs.artifacts["a-1"].state == "failed")
+
+    assert analysing.jobs.artifacts["a-1"].reason == "the room has no place for more analytics files"
+
+
 async def test_a_file_without_end_is_not_read_to_its_end(analysing: Workshop, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(analytics, "FILE_BYTES_MAX", 100_000)
     analysing.stand_in.artifacts["a-1"] = File(50_000_000)

@@ -26,7 +26,7 @@ from server.ws.hub import Limits
 from tests.support.clients import BINARY, BOTH, CLOSE, MSGPACK, PING, TEXT, Wire, frame_bytes, upgrade_bytes
 from tests.support.node import DEADLINE_S, Node, until
 
-EXAMPLES = {"quick": 150, "mutants": 1_500, "thorough": 20_000}
+EXAMPLES = {"quick": 60, "usual": 150, "mutants": 1_500, "thorough": 20_000}
 FUZZ = settings(
     max_examples=EXAMPLES.get(os.environ.get("HYPOTHESIS_PROFILE", "quick"), EXAMPLES["quick"]),
     deadline=None,

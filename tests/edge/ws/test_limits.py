@@ -9,7 +9,7 @@ import struct
 import msgspec
 import pytest
 
-from server.ws import connection as connection_module
+from server.ws import outlet
 from server.ws.hub import Limits
 from tests.support.clients import (
     BINARY,
@@ -388,7 +388,7 @@ async def test_a_slow_reader_closes_4409_and_its_samples_are_durable():
 
 
 async def test_a_reader_that_never_reads_is_cut(monkeypatch):
-    monkeypatch.setattr(connection_module, "CUT_SLOW_AFTER_S", 0.05)
+    monkeypatch.setattr(outlet, "CUT_SLOW_AFTER_S", 0.05)
     limits = Limits(messages_per_second=1e6, messages_burst=1_000_000)
     async with Node(limits) as node:
         sock = await _slow_reader(node)
@@ -528,7 +528,7 @@ async def test_the_code_arrives_though_the_client_keeps_sending(node, first, cod
 
 
 async def test_a_client_that_does_not_close_is_closed_after_a_moment(node, monkeypatch):
-    monkeypatch.setattr(connection_module, "DROP_AFTER_CLOSE_S", 0.05)
+    monkeypatch.setattr(outlet, "DROP_AFTER_CLOSE_S", 0.05)
     async with wire(node) as one:
         await one.upgrade()
         await one.write(frame_bytes(TEXT, b"nonsense"))

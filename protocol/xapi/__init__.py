@@ -1,0 +1,1 @@
+"""xAPI statements of the Video Profile, in and out (video-engagement.md, "xAPI")."""

@@ -1,0 +1,184 @@
+"""The event collector: what others say happened, and what staff read of it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from protocol import collector
+from protocol.analytics import ApiCallsAnswer, EngagementAnswer, ViewsAnswer
+from protocol.collector import Kept, KeptBatch
+from server.openapi.words import (
+    QUERY_ID,
+    RANGE,
+    STORAGE,
+    ZONE,
+    Answer,
+    Body,
+    Operation,
+    Parameter,
+    Schema,
+    Security,
+    bad,
+    forbidden,
+)
+
+_TAG: Final = "Events"
+_RIGHT: Final = forbidden("The key is revoked or expired, or has no right to `collect`.")
+_STAFF: Final = forbidden("For staff and admin.")
+_BEACON: Final = ("text/plain",)
+"""What a beacon sends without asking first."""
+
+_WORD: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 128}
+_NUMBER: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 9007199254740991}
+_CONTENT: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": collector.CONTENT_CHARS}
+_ANY: Final[Schema] = {"type": ["string", "null"]}
+_TIME: Final[Schema] = {"type": ["string", "number", "null"], "description": "RFC 3339 or epoch ms; default: now."}
+_EVENT_ID: Final[Schema] = {
+    "type": ["string", "integer", "null"],
+    "description": "Sent again under the same id within 30 days it is one event.",
+}
+_METADATA: Final[Schema] = {"type": ["object", "null"], "description": "At most 16 KiB; unknown fields become `extra`."}
+_COMMON: Final[dict[str, Any]] = {
+    "metadata": _METADATA,
+    "timestamp": _TIME,
+    "eventId": _EVENT_ID,
+    "writeKey": {"type": "string", "description": "For those that cannot set `X-Write-Key`; never stored."},
+}
+_VIEW: Final[Schema] = {
+    "type": "object",
+    "required": ["app", "contentId", "contentType"],
+    "properties": {
+        "app": _WORD,
+        "contentId": {"anyOf": [_CONTENT, _NUMBER], "description": "`METHOD:/path` for API calls."},
+        "contentType": _WORD,
+        "userId": {"type": ["string", "integer", "null"]},
+        "sessionId": {"type": ["string", "integer", "null"]},
+        "duration": {"type": ["number", "null"], "minimum": 0, "maximum": collector.DURATION_MAX_S},
+        "ipAddress": {"type": ["string", "null"], "description": "Kept as its /24 or /48."},
+        "deviceType": {"type": ["string", "null"], "enum": ["desktop", "mobile", "tablet", "tv", None]},
+        "referrer": _ANY,
+        "url": _ANY,
+        "userAgent": _ANY,
+        "country": _ANY,
+        **_COMMON,
+    },
+}
+_ENGAGEMENT: Final[Schema] = {
+    "type": "object",
+    "required": ["userId", "metricType", "targetId", "targetType"],
+    "properties": {
+        "userId": {"anyOf": [_WORD, _NUMBER]},
+        "metricType": {"type": "string", "minLength": 1, "maxLength": 64, "description": "`like`, `share`, ..."},
+        "targetId": {"anyOf": [_CONTENT, _NUMBER]},
+        "targetType": _WORD,
+        "app": {"type": ["string", "null"]},
+        **_COMMON,
+    },
+}
+_BATCH: Final[Schema] = {
+    "type": "object",
+    "required": ["events"],
+    "properties": {
+        "events": {
+            "type": "array",
+            "maxItems": collector.EVENTS_MAX,
+            "items": {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["view", "engagement"]}}},
+        },
+        "writeKey": _COMMON["writeKey"],
+    },
+}
+
+
+def _track(name: str, path: str, summary: str, body: Schema, answer: Answer, description: str) -> Operation:
+    return Operation(
+        method="POST",
+        path=f"/analytics/track/{path}",
+        name=name,
+        tag=_TAG,
+        summary=summary,
+        description=description,
+        security=Security.WRITE_KEY,
+        body=Body(body, also=_BEACON),
+        answers=(answer,),
+        refusals=(bad(), _RIGHT, STORAGE),
+    )
+
+
+def _read(name: str, path: str, summary: str, parameters: tuple[Parameter, ...], answer: Answer) -> Operation:
+    return Operation(
+        method="GET",
+        path=f"/api/v1/analytics/{path}",
+        name=name,
+        tag=_TAG,
+        summary=summary,
+        parameters=(*parameters, *RANGE, ZONE),
+        answers=(answer,),
+        refusals=(bad(), _STAFF, STORAGE),
+    )
+
+
+_ONE: Final = Answer(202, "Durable; `accepted` 0 and `duplicate` where the id is known.", Kept)
+_LIMIT: Final = f"At most {collector.EVENT_BYTES // 1024} KiB."
+_APP: Final = Parameter("app", QUERY_ID, "Only of this app.")
+_STEP: Final = Parameter(
+    "step",
+    {"type": "integer", "minimum": 1, "maximum": 2_678_400},
+    "Seconds, from the range's start on; at most 2,000 steps. Default: an hour, or more where the range is long.",
+)
+
+
+def _content(name: str, description: str) -> Parameter:
+    schema = {"type": "string", "minLength": 1, "maxLength": collector.CONTENT_CHARS, "pattern": "^[^\\u0000]*$"}
+    return Parameter(name, schema, description)
+
+
+OPERATIONS: Final = (
+    _track("trackView", "view", "Something was seen or called", _VIEW, _ONE, _LIMIT),
+    _track("trackEngagement", "engagement", "Somebody did something to something", _ENGAGEMENT, _ONE, _LIMIT),
+    _track(
+        "trackBatch",
+        "batch",
+        "Up to 1,000 events",
+        _BATCH,
+        Answer(202, "Good ones are durable, bad ones named by their place.", KeptBatch),
+        f"Each as in `view` or `engagement`, with its `type`. At most {collector.BATCH_BYTES // 1024 // 1024} MiB.",
+    ),
+    _read(
+        "readViews",
+        "views",
+        "Views, users and durations by step",
+        (
+            _APP,
+            Parameter("content_type", QUERY_ID, "Only of this type."),
+            _content("content_id", "Only of this content."),
+            _STEP,
+        ),
+        Answer(200, "Every step of the range.", ViewsAnswer),
+    ),
+    _read(
+        "readEngagement",
+        "engagement",
+        "Engagement by step and type",
+        (
+            Parameter("metric_type", QUERY_ID, "Only of this type."),
+            _APP,
+            Parameter("target_type", QUERY_ID, "Only with targets of this type."),
+            _content("target_id", "Only with this target."),
+            _STEP,
+        ),
+        Answer(200, "Steps and types that have any; at most 20,000.", EngagementAnswer),
+    ),
+    _read(
+        "readApiCalls",
+        "api-calls",
+        "API calls by what was called",
+        (
+            _APP,
+            _content("content_id", "Only this `METHOD:/path`."),
+            Parameter(
+                "limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Items, most called first."
+            ),
+        ),
+        Answer(200, "Rates in percent of calls whose status is known.", ApiCallsAnswer),
+    ),
+)
