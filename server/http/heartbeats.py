@@ -22,9 +22,10 @@ from server.auth import Claims
 from server.desk import Denied, Desk, samples_of
 from server.http import bodies
 from server.http.access import Access, bearer
-from server.http.answers import Problem, invalid, json_answer, of_denied, too_large, unavailable
+from server.http.answers import Problem, encode, invalid, of_denied, too_large, unavailable
 from server.http.asking import WRITE_S, check_storage, in_time
 from server.http.posting import RoomPost, WatchPost
+from server.http.small import Small
 from server.metrics import EdgeCounters
 
 TRIES: Final = 2
@@ -70,7 +71,7 @@ class Heartbeats:
                 self._samples.refused += count
                 raise
             self._samples.acked += count
-        return json_answer(answer)
+        return Small(encode(answer))
 
     async def _understand(self, data: bytes, claims: Claims | None) -> tuple[Claims, HeartbeatsBody]:
         """The body and whose it is; a stranger is told nothing about fields."""

@@ -31,9 +31,10 @@ from server.catalog import ContentFacts
 from server.desk import Denied
 from server.http import bodies
 from server.http.access import Access
-from server.http.answers import Problem, failed, invalid, json_answer, of_denied, refusal_in, unavailable
+from server.http.answers import Problem, encode, failed, invalid, of_denied, refusal_in, unavailable
 from server.http.asking import WRITE_S, check_storage, in_time
 from server.http.gating import Gate
+from server.http.small import Small
 from server.metrics import EdgeCounters
 from server.simple_door import SimpleDoor, length_of, worked_of
 
@@ -79,7 +80,7 @@ class VideoHeartbeats:
                 self._samples.refused += 1
                 raise
             self._samples.acked += 1
-        return json_answer(answer)
+        return Small(encode(answer))
 
     async def _take(self, claims: Claims, body: VideoHeartbeatBody) -> VideoHeartbeatAnswer:
         system, door = self._system, self._door

@@ -23,7 +23,8 @@ from actors.system import ActorSystem
 from protocol.plugnmeet import KNOWN_EVENTS, SPEECH_TO_TEXT, NotAnEvent, Undecodable, Webhook, decode
 from server.http import asking, bodies
 from server.http.access import Access
-from server.http.answers import Problem, invalid, json_answer, unauthenticated, unavailable
+from server.http.answers import Problem, encode, invalid, unauthenticated, unavailable
+from server.http.small import Small
 from server.plugnmeet.intake import Intake
 from server.plugnmeet.ports import Jobs, WebhookStore
 from server.plugnmeet.signature import BadSignature, Signatures
@@ -39,7 +40,7 @@ AWAY_MS: Final = 10_000
 """Storage that took nothing for so long will not take this in time either: one try."""
 
 _UNAVAILABLE: Final = 503
-_TAKEN: Final = {"status": "ok"}
+_TAKEN: Final = encode({"status": "ok"})
 
 
 class Webhooks:
@@ -76,7 +77,7 @@ class Webhooks:
             except Undecodable as error:
                 event = error
             self._counts[label(event.event), await self._taken(event, body)] += 1
-        return json_answer(_TAKEN)
+        return Small(_TAKEN)
 
     def _check_sender(self, request: web.Request, body: bytes) -> None:
         if not self._signatures:

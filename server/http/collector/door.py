@@ -17,14 +17,15 @@ from protocol import collector
 from protocol.collector import BadEvent, Kept, KeptBatch, Reader, Rejected, Taken
 from server.http import bodies
 from server.http.answers import MESSAGE_MAX, Problem, encode, invalid, unavailable
-from server.http.collector.small import Small
 from server.http.keys import HEADER, Keys
+from server.http.small import Small
 from server.metrics import CollectorCounters
 from storage.collector import CollectorStore, Post
 from storage.gathering import Full, Gathering
 from storage.keys import WriteKey
 
 RIGHT: Final = "collect"
+ACCEPTED: Final = 202
 BATCH_EVENTS: Final = 2_000
 """Written together: some 50 ms of the database."""
 PENDING_EVENTS: Final = 100_000
@@ -78,7 +79,7 @@ class CollectorDoor:
             self._keys.charge(key, RIGHT, max(1, count + len(rejected)))
             known = await self._keep(taken) if count else 0
         self._counters.rejected += len(rejected)
-        return Small(encode(KeptBatch(count - known, known, [_clipped(each) for each in rejected])))
+        return Small(encode(KeptBatch(count - known, known, [_clipped(each) for each in rejected])), ACCEPTED)
 
     async def _single(self, request: web.Request, read: Read) -> web.Response:
         key = await self._key_of_header(request)
@@ -91,7 +92,7 @@ class CollectorDoor:
             except BadEvent as bad:
                 raise self._bad(bad) from None
             known = await self._keep(taken)
-        return Small(_KNOWN if known else _NEW)
+        return Small(_KNOWN if known else _NEW, ACCEPTED)
 
     async def _key_of_header(self, request: web.Request, cost: float = 1) -> WriteKey | None:
         secret = request.headers.get(HEADER)

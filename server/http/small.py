@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -16,15 +17,15 @@ from aiohttp.web_request import BaseRequest
 
 from server.http.answers import HEADERS
 
-STATUS: Final = 202
 _LINES: Final = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+_BEGINNINGS: Final[dict[int, str]] = {status: f"HTTP/1.1 {status} {status.phrase}\r\n{_LINES}" for status in HTTPStatus}
 
 
 class Small(web.Response):
-    """202 with a body of JSON."""
+    """A body of JSON."""
 
-    def __init__(self, body: bytes) -> None:
-        super().__init__(body=body, status=STATUS)
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        super().__init__(body=body, status=status)
         self._small = body
 
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
@@ -35,7 +36,7 @@ class Small(web.Response):
                 self.headers.setdefault(name, value)
             return await super().prepare(request)
         added = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
-        head = f"HTTP/1.1 202 Accepted\r\n{_LINES}{added}Date: {_date()}\r\nContent-Length: {len(self._small)}\r\n\r\n"
+        head = f"{_BEGINNINGS[self.status]}{added}Date: {_date()}\r\nContent-Length: {len(self._small)}\r\n\r\n"
         if transport.is_closing():
             raise ConnectionResetError
         self._keep_alive = True
