@@ -14,6 +14,8 @@ FAST := not slow and not faults and not timescale and not browser
 LINTERS := lint-mypy lint-pyright lint-ruff lint-format lint-imports
 # Two at a time, the output of each in one piece, and every failure shown.
 PARALLEL := $(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going
+# Compiled modules are kept, as the type checkers keep theirs: without them every run compiles each test anew, twice.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check lint format lock clean fast-tests $(LINTERS)

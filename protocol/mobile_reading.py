@@ -32,7 +32,7 @@ class MobileMessageItem(msgspec.Struct, frozen=True):
     """A message of the timeline. `at` is server time.
 
     `name` and `fields` are what its type says; null where the type is not known or the body does not decode, and then
-    `raw` is the body, base64.
+    `raw` is the body, base64. Of a body over 1 MiB `raw` is the first MiB, and `size_bytes` says how long it is.
     """
 
     at: str
@@ -41,6 +41,7 @@ class MobileMessageItem(msgspec.Struct, frozen=True):
     fields: dict[str, Any] | None
     raw: str | None
     undecodable: bool
+    size_bytes: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class MobileImageItem(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Final, Literal
 
 from actors.figures.facts import LiveClass, Rules
@@ -20,14 +20,14 @@ from storage.attendance import AttendanceBook, Attended
 
 Rows = Literal["learners", "intervals"]
 ROWS: Final[tuple[Rows, ...]] = ("learners", "intervals")
+Cell = str | int | float | bool | None
+Page = tuple[LiveClass, Roster, list[Attended]]
 BOM: Final = "\ufeff"
 """Without it a spreadsheet takes Bangla for Latin."""
 SLICE: Final = 25
 """A millisecond of the event loop: players come first."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
-
-_SAFE: Final = frozenset({int, float})
-"""Written as they are."""
+_FORMULA: Final = frozenset("=+-@\t\r\n\0")
+_WORDS: Final[dict[Cell, str]] = {None: "", True: "true", False: "false"}
 
 _CLASS: Final = ("live_class_id", "class_name", "catalog_product_id", "user_id", "name", "role")
 HEADS: Final[dict[Rows, tuple[str, ...]]] = {
@@ -38,31 +38,27 @@ HEADS: Final[dict[Rows, tuple[str, ...]]] = {
     "intervals": (*_CLASS, "joined_at", "left_at", "seconds", "source", "device_id", "disconnect_reason", "open"),
 }  # fmt: skip
 
-Cell = str | int | float | bool | None
 
-
-def guarded(value: Cell) -> str:
-    """A cell as text that no spreadsheet runs. Numbers of ours are never guarded: a negative one is a number."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str):
-        return str(value)
-    return f"'{value}" if value.startswith(_FORMULA) else value
+def guarded(value: str) -> str:
+    """A cell's text that no spreadsheet runs. Numbers of ours are never guarded: a negative one is a number."""
+    return f"'{value}" if value[:1] in _FORMULA else value
 
 
 def text(rows: Iterable[Sequence[Cell]]) -> str:
     """Lines of CSV."""
     file = io.StringIO(newline="")
     csv.writer(file, lineterminator="\r\n").writerows(
-        [cell if type(cell) in _SAFE else guarded(cell) for cell in row] for row in rows
+        [
+            guarded(cell) if type(cell) is str else _WORDS[cell] if cell is None or type(cell) is bool else cell
+            for cell in row
+        ]
+        for row in rows
     )
     return file.getvalue()
 
 
 class AttendanceList:
-    """Makes lists piece by piece: what is held is one page of learners.
+    """Makes lists piece by piece: what is held are two pages of learners.
 
     `freshen` has what is in memory of a class written before it is read.
     """
@@ -79,32 +75,29 @@ class AttendanceList:
         """The list of one class, with its head; None where nobody has told of it."""
         await self._freshen(live_class_id)
         cls = await self._book.live_class(live_class_id)
-        return None if cls is None else self._one(cls, rows, bom=bom)
+        return None if cls is None else self._pieces(self._pages(cls), rows, bom=bom)
 
-    async def _one(self, cls: LiveClass, rows: Rows, *, bom: bool) -> AsyncIterator[str]:
-        yield self._head(rows, bom=bom)
-        async for piece in self._pieces(cls, rows):
-            yield piece
-
-    async def of_product(
-        self, product_id: str, start: int, end: int, rows: Rows, *, bom: bool = False
-    ) -> AsyncIterator[str]:
+    def of_product(self, product_id: str, start: int, end: int, rows: Rows, *, bom: bool = False) -> AsyncIterator[str]:
         """The lists of a product's classes that began in [start, end), Unix ms, under one head."""
-        yield self._head(rows, bom=bom)
+        return self._pieces(self._pages_of_product(product_id, start, end), rows, bom=bom)
+
+    async def _pages_of_product(self, product_id: str, start: int, end: int) -> AsyncGenerator[Page]:
         async for live_class_id in self._book.classes(product_id, start, end):
             await self._freshen(live_class_id)
             cls = await self._book.live_class(live_class_id)
             if cls is not None:
-                async for piece in self._pieces(cls, rows):
-                    yield piece
+                async for page in self._pages(cls):
+                    yield page
 
-    @staticmethod
-    def _head(rows: Rows, *, bom: bool) -> str:
-        return (BOM if bom else "") + text([HEADS[rows]])
-
-    async def _pieces(self, cls: LiveClass, rows: Rows) -> AsyncIterator[str]:
+    async def _pages(self, cls: LiveClass) -> AsyncGenerator[Page]:
         made = Roster(cls, self._rules, self._now())
         async for page in self._book.pages(cls.live_class_id):
+            yield cls, made, page
+
+    @staticmethod
+    async def _pieces(pages: AsyncGenerator[Page], rows: Rows, *, bom: bool) -> AsyncIterator[str]:
+        yield (BOM if bom else "") + text([HEADS[rows]])
+        async for cls, made, page in _ahead(pages):
             # Slices of a page: players come first.
             for at in range(0, len(page), SLICE):
                 some = page[at : at + SLICE]
@@ -115,12 +108,25 @@ class AttendanceList:
                 await asyncio.sleep(0)
 
 
+async def _ahead(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
+    """The same; while one page is written the next one is read."""
+    reading = asyncio.ensure_future(anext(pages, None))
+    try:
+        while (page := await reading) is not None:
+            reading = asyncio.ensure_future(anext(pages, None))
+            yield page
+    finally:
+        # Let it end: a question that is broken off costs a connection.
+        await asyncio.gather(reading, return_exceptions=True)
+        await pages.aclose()
+
+
 def _learner(cls: LiveClass, made: Roster, each: Attended) -> tuple[Cell, ...]:
-    row, line = each.figures, made.line(each.stays)
+    line = made.line(each.stays)
     return (
         *_who(cls, each),
-        rfc3339(row.first_join if line.first_join is None else line.first_join),
-        rfc3339(row.last_leave if line.last_leave is None else line.last_leave),
+        rfc3339(each.first_join if line.first_join is None else line.first_join),
+        rfc3339(each.last_leave if line.last_leave is None else line.last_leave),
         line.present_s,
         line.class_s,
         line.percent,
@@ -129,9 +135,9 @@ def _learner(cls: LiveClass, made: Roster, each: Attended) -> tuple[Cell, ...]:
         line.attended,
         " ".join(line.devices),
         " ".join(line.sources),
-        row.camera_ms // 1000,
-        row.microphone_ms // 1000,
-        row.screen_ms // 1000,
+        each.camera_ms // 1000,
+        each.microphone_ms // 1000,
+        each.screen_ms // 1000,
     )
 
 
@@ -144,5 +150,4 @@ def _stays(cls: LiveClass, each: Attended) -> Iterable[tuple[Cell, ...]]:
 
 
 def _who(cls: LiveClass, each: Attended) -> tuple[Cell, ...]:
-    row = each.figures
-    return cls.live_class_id, cls.name, cls.product_id, row.user_id, row.name, row.role
+    return cls.live_class_id, cls.name, cls.product_id, each.user_id, each.name, each.role

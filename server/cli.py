@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from importlib.metadata import version
 from types import ModuleType
@@ -26,6 +26,7 @@ from server.commands import (
     CommandError,
     config,
     doctor,
+    explained,
     exporting,
     importing,
     keys,
@@ -46,6 +47,20 @@ from storage.embedded import EmbeddedError
 
 INTERRUPTED: Final = 130
 READER_GONE: Final = 141
+
+DESCRIPTION: Final = "Presence and watch time for live classes and videos, to the second."
+EPILOG: Final = """
+Settings come from the environment; `rollcall config` lists them.
+`rollcall COMMAND --help` says more.
+
+exit codes: 0 done; 1 it failed, and standard error says why; 2 asked wrongly;
+130 interrupted; 141 whoever read the output went away
+
+examples:
+  rollcall serve --dev                       a server to try things on
+  rollcall token --user 27                   a token that it accepts
+  rollcall doctor                            what a real one still needs
+"""
 
 COMMANDS: Final[dict[str, ModuleType]] = {
     "serve": serve,
@@ -102,22 +117,12 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="rollcall",
-        description="Presence and watch time for live classes and videos, to the second.",
-        epilog="Settings come from the environment; `rollcall config` lists them. `rollcall COMMAND --help` says more.",
-    )
+    parser = ArgumentParser(prog="rollcall", **explained(DESCRIPTION, EPILOG))
     parser.add_argument("--version", action="version", version=f"rollcall {version('rollcall')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=module.HELP,
-            description=module.DESCRIPTION,
-            epilog=getattr(module, "EPILOG", None),
-            formatter_class=RawDescriptionHelpFormatter,
-        )
-        module.configure(command)
+        told = explained(module.DESCRIPTION, getattr(module, "EPILOG", ""))
+        module.configure(commands.add_parser(name, help=module.HELP, **told))
     return parser
 
 

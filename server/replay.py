@@ -19,8 +19,8 @@ from actors.machines.room import Room
 from actors.machines.rows import Rows
 from actors.ports import ROOM, WATCH, Entry, Kind, StoreAway, StoreRefused
 from protocol import ids
-from server.app import rules_of
 from server.config import Settings
+from server.rules import rules_of
 from storage.embedded import EmbeddedError, EmbeddedPostgres, InUseError, running_dsn
 from storage.postgres import Database
 from storage.stores import PostgresStores, stores_over

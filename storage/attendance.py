@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from actors.figures.facts import LiveClass
-from actors.machines.rows import AttendanceRow, PresenceRow
+from actors.machines.rows import PresenceRow
 from storage import records
 from storage.postgres import Database
 
@@ -18,10 +18,17 @@ CLASSES_PAGE: Final = 200
 
 
 class Attended(msgspec.Struct, frozen=True):
-    """A learner in a class, with all their stays by their beginning; rows may overlap."""
+    """Somebody in a class, with all their stays by their beginning; rows may overlap. Times Unix ms."""
 
-    figures: AttendanceRow
-    stays: list[PresenceRow]
+    user_id: str
+    name: str | None
+    role: str
+    first_join: int | None
+    last_leave: int | None
+    camera_ms: int
+    microphone_ms: int
+    screen_ms: int
+    stays: list[PresenceRow] = []
 
 
 class AttendanceBook:
@@ -53,16 +60,16 @@ class AttendanceBook:
         after = ""
         while True:
             found = await self._database.fetch("attendance_page", live_class_id, after, LEARNERS_PAGE)
-            rows = [records.attendance(record) for record in found]
-            stays: dict[str, list[PresenceRow]] = {row.user_id: [] for row in rows}
-            if rows:
-                last = rows[-1].user_id
+            page = [Attended(*record) for record in found]
+            stays = {one.user_id: one.stays for one in page}
+            if page:
+                last = page[-1].user_id
                 for record in await self._database.fetch("presences_of_learners", live_class_id, after, last):
                     stay = records.presence(record)
                     # One who came between the two questions waits for the next list.
                     if stay.user_id in stays:
                         stays[stay.user_id].append(stay)
-                yield [Attended(row, stays[row.user_id]) for row in rows]
-            if len(rows) < LEARNERS_PAGE:
+                yield page
+            if len(page) < LEARNERS_PAGE:
                 return
-            after = rows[-1].user_id
+            after = page[-1].user_id

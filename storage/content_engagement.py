@@ -8,13 +8,24 @@ a period              rows of learners all of whose doings lie in it, summed whe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Final
 
+import asyncpg
 import msgspec
 
 from actors.figures.engagement import Curve, Ends, Kept, Tally
-from actors.figures.watched import EVER, Period, Watched, watched, worked_ms
+from actors.figures.watched import (
+    EVER,
+    Credited,
+    Past,
+    Period,
+    Sitting,
+    Watched,
+    watched,
+    watched_since,
+    worked_ms,
+)
 from storage.engaging import Pair, Rules, Version, rows_of, split
 from storage.postgres import Connection
 from storage.sql import statements
@@ -22,6 +33,8 @@ from storage.thinned import stand_ins, thinned
 
 PAGE: Final = 100
 """Learners whose rows are read at once."""
+OTHERS_PAGE: Final = 500
+"""The same, where they are few rows."""
 SLICE: Final = 20
 """Learners who are worked out at once: up to 10 ms of the event loop, where each watched for hours."""
 _COMPLETED: Final = 0
@@ -30,6 +43,8 @@ _EXIT: Final = 2
 """Outcomes of `engagement_ends`."""
 _COUNTS: Final = 9
 """Columns of sums before those of coverage."""
+_PLAYED: Final = 8
+"""Columns of a session before those of its segments."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -172,18 +187,58 @@ class Asking:
 
     async def others(self, period: Period) -> AsyncIterator[list[Watched]]:
         """Learners with a session that may have begun in the period, and who did something outside of it."""
+        latest = self.subject.latest
+        since = None if latest.since == -EVER else latest.since
         behind = ""
         while True:
             found = await self._connection.fetch(
-                statements()["engagement_others_between"], *self._key, *_bounds(period), behind, PAGE
+                statements()["engagement_others_between"],
+                *self._key,
+                *_bounds(period),
+                behind,
+                OTHERS_PAGE,
+                since,
+                latest.facts.duration,
             )
             if found:
                 behind = found[-1]["user_id"]
-                kind, content_id = self._key[:2]
-                pairs = [(kind, content_id, row["user_id"]) for row in found]
-                yield [made for _, made in await self._worked_out(pairs, period)]
-            if len(found) < PAGE:
+                yield await self._of_others(found, period)
+            if len(found) < OTHERS_PAGE:
                 return
+
+    async def _of_others(self, found: Sequence[asyncpg.Record], period: Period) -> list[Watched]:
+        """Those of whom the facts are known by what they did in the period, the others by all that they did."""
+        known = {row["user_id"]: Past(*list(row)[1:]) for row in found if row["content_ms"] is not None}
+        whole = [self._pair(row["user_id"]) for row in found if row["content_ms"] is None]
+        if self._rules.thins:
+            gone = await thinned(self._connection, [self._pair(user_id) for user_id in known])
+            whole += gone
+            known = {user_id: past for user_id, past in known.items() if self._pair(user_id) not in gone}
+        made: list[Watched] = []
+        for at in range(0, len(whole), PAGE):
+            made += [one for _, one in await self._worked_out(whole[at : at + PAGE], period)]
+        return made + await self._since(known, period)
+
+    async def _since(self, known: Mapping[str, Past], period: Period) -> list[Watched]:
+        kind, content_id, _ = self._key
+        start = max(period.start, self.subject.latest.since)
+        rows = await self._connection.fetch(
+            statements()["engagement_played_between"], kind, content_id, list(known), start, period.end
+        )
+        played: dict[str, list[asyncpg.Record]] = {user_id: [] for user_id in known}
+        for row in rows:
+            played[row["user_id"]].append(row)
+        made: list[Watched] = []
+        for number, (user_id, mine) in enumerate(played.items()):
+            if number % SLICE == 0:
+                await asyncio.sleep(0)  # players come first
+            population = [Sitting(*list(row)[1:_PLAYED]) for row in mine]
+            credited = [piece for row in mine for piece in _pieces(row["session_id"], row)]
+            made.append(watched_since(known[user_id], population, credited, self.subject.latest.facts))
+        return made
+
+    def _pair(self, user_id: str) -> Pair:
+        return (*self._key[:2], user_id)
 
     async def learners(self, period: Period, behind: str = "") -> AsyncIterator[list[tuple[str, Watched]]]:
         """Learners with a session that began in the period, by id, a page at a time."""
@@ -217,6 +272,11 @@ class Asking:
             ]
             await asyncio.sleep(0)  # players come first
         return made
+
+
+def _pieces(session_id: str, row: asyncpg.Record) -> Iterator[Credited]:
+    columns = [row[name] or () for name in ("starts", "ends", "lows", "highs")]
+    return (Credited(session_id, number, *piece) for number, piece in enumerate(zip(*columns, strict=True)))
 
 
 def _bounds(period: Period) -> tuple[int, int]:

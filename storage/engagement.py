@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 import msgspec
@@ -47,6 +47,15 @@ class Sessions(msgspec.Struct, frozen=True):
     starts: int
     reached: list[int]
     users: int
+
+
+class WholeDays(NamedTuple):
+    """Days `[first, behind)` of the server's zone, counted from 1970-01-01, and when they begin and end, Unix ms."""
+
+    first: int
+    behind: int
+    start: int
+    end: int
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -119,11 +128,12 @@ class PostgresEngagement:
         assert users is not None
         return _sessions(row, users[0])
 
-    async def between(self, start: int, end: int) -> Sessions:
-        """Sessions that began in any period."""
-        row = await self._database.fetchrow("engagement_between", start, end)
+    async def between(self, start: int, end: int, whole: WholeDays | None = None) -> Sessions:
+        """Sessions that began in any period, Unix ms; `whole` are the days that lie in it, where there are any."""
+        days = whole or WholeDays(0, 0, end, end)
+        row = await self._database.fetchrow("engagement_between", start, end, *days)
         assert row is not None
-        return _sessions(row, row[-1])
+        return _sessions(row, row["users"])
 
 
 def _sessions(row: asyncpg.Record, users: int) -> Sessions:

@@ -5,6 +5,9 @@
 What comes in while a write is under way is written together by the next one. While batches come full, the next write
 first waits a few milliseconds: it costs the database and this process nearly the same for one item as for two hundred.
 
+A write may hang for longer than any caller listens. Where `told_after_s` is given, they are told then, whatever becomes
+of the write; those of them that are not in it are let go, since they will come again.
+
 Full case: what waits and what is being written together weigh at most `limit`; beyond it `put` raises `Full` and has
 kept nothing.
 """
@@ -14,6 +17,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
+from math import inf
 from typing import Final, Generic, TypeVar
 
 from actors.ports import StoreAway, StoreRefused
@@ -48,22 +53,32 @@ class Gathering(Generic[Item, Result]):
     """One for each kind of thing that is written together. To be made inside the running event loop.
 
     `batch` and `limit` count weights (1 an item unless `put` is told otherwise); one item heavier than `batch` is a
-    batch of its own. `patience_s` is how long an item outlasts a storage that is away before its caller is told.
+    batch of its own. `patience_s` is how long an item outlasts a storage that is away before its caller is told, and
+    `told_after_s` one that says nothing at all (by default as long as it takes; never less than `patience_s`).
     """
 
     def __init__(
-        self, write: Write[Item, Result], *, batch: int, limit: int, patience_s: float, linger_s: float = LINGER_S
+        self,
+        write: Write[Item, Result],
+        *,
+        batch: int,
+        limit: int,
+        patience_s: float,
+        linger_s: float = LINGER_S,
+        told_after_s: float = inf,
     ) -> None:
         self._write = write
         self._batch = batch
         self._limit = limit
         self._patience_s = patience_s
         self._linger_s = linger_s
+        self._longer_s = max(0.0, told_after_s - patience_s)
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Waiting[Item, Result]] = deque()
         self._weight = 0
         self._last = 0
         self._running: asyncio.Task[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     @property
     def weight(self) -> int:
@@ -97,12 +112,17 @@ class Gathering(Generic[Item, Result]):
                 if self._last >= BUSY_BATCH:
                     await asyncio.sleep(self._linger_s)
                 batch = self._cut()
+                if not batch:
+                    break
                 self._last = len(batch)
+                self._watch(batch)
                 try:
                     await self._write_all(batch)
                 except Exception as error:  # noqa: BLE001 - ours: told to those who wait, who would wait for ever
                     for one in batch:
                         _fail(one, error)
+                finally:
+                    self._unwatch()
                 patient = [one for one in batch if not one.done.done()]
                 self._weight -= sum(one.weight for one in batch) - sum(one.weight for one in patient)
                 self._waiting.extendleft(reversed(patient))
@@ -110,12 +130,34 @@ class Gathering(Generic[Item, Result]):
             self._running = None
 
     def _cut(self) -> list[_Waiting[Item, Result]]:
-        batch = [self._waiting.popleft()]
-        weight = batch[0].weight
-        while self._waiting and weight + self._waiting[0].weight <= self._batch:
-            batch.append(self._waiting.popleft())
-            weight += batch[-1].weight
+        """The next to be written; whoever was told that it is not is left out."""
+        batch: list[_Waiting[Item, Result]] = []
+        weight = 0
+        while self._waiting and (not batch or weight + self._waiting[0].weight <= self._batch):
+            one = self._waiting.popleft()
+            if one.done.done() and not one.done.cancelled():  # a caller who is gone was told nothing
+                self._weight -= one.weight
+                continue
+            batch.append(one)
+            weight += one.weight
         return batch
+
+    def _watch(self, batch: list[_Waiting[Item, Result]]) -> None:
+        """See to it that callers are told in time, should the write of `batch` hang."""
+        if self._longer_s < inf:
+            self._alarm = self._loop.call_at(batch[0].given_up_at + self._longer_s, self._tell, batch)
+
+    def _tell(self, batch: list[_Waiting[Item, Result]]) -> None:
+        told_before = self._loop.time() - self._longer_s
+        for one in chain(batch, self._waiting):
+            if one.given_up_at <= told_before:
+                _fail(one, StoreAway("storage does not answer"))
+        self._alarm = self._loop.call_later(RETRY_S, self._tell, batch)
+
+    def _unwatch(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     async def _write_all(self, batch: list[_Waiting[Item, Result]]) -> None:
         """Write a batch; where storage refuses it, its items one by one: what does not fit takes none along."""

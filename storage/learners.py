@@ -7,7 +7,7 @@ snapshots, messages that wait to be published, raw webhooks, inputs that were se
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final, Literal
 
 import msgspec
@@ -40,8 +40,8 @@ class Learners:
 
     # -- giving out ---------------------------------------------------------------------------------------------------
 
-    async def rows(self, user_id: str) -> AsyncIterator[Held]:
-        """Every row of every table, then what bodies hold of them."""
+    async def rows(self, user_id: str) -> AsyncGenerator[Held]:
+        """Every row of every table, then what bodies hold of them. Close it, where not all is read: it has a cursor."""
         # A cursor: a learner of many years has more rows than should be held at once.
         async with self._database.transaction() as connection:
             async for record in connection.cursor(statements()["learner_rows"], user_id, prefetch=PAGE):

@@ -59,9 +59,11 @@ class PostgresLearning:
         """The learner's presence that touches [since, until)."""
         return _presences(await self._database.fetch("presences_in_time", user_id, since, until, IMPORTED_FROM))
 
-    async def watched(self, user_id: str, since: int, until: int) -> list[Interval]:
-        """Wall time of recorded lessons that touches [since, until)."""
-        found = await self._database.fetch("watched_in_time", user_id, since, until)
+    async def watched(self, user_id: str, since: int, until: int, newest: Mapping[str, int]) -> list[Interval]:
+        """Wall time of recorded lessons that touches [since, until); of these sessions up to a segment's number."""
+        found = await self._database.fetch(
+            "watched_in_time", user_id, since, until, list(newest), list(newest.values())
+        )
         return [(record[0], record[1]) for record in found]
 
     async def contents(self, user_id: str, products: Ids, since: int, until: int) -> list[Content]:

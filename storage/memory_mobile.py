@@ -134,6 +134,7 @@ def _go_on(app: MemoryApp, change: Change, received_at: int) -> None:
         app.ended_at = None
     app.active_at = active_at
     label = app.session.user_label if change.user_label is None else change.user_label
-    app.session = msgspec.structs.replace(app.session, newest_at=newest_at, user_label=label)
+    lag = max(app.session.lag, change.lag)
+    app.session = msgspec.structs.replace(app.session, newest_at=newest_at, user_label=label, lag=lag)
     if change.anonymous_label is not None:
         app.anonymous_label = change.anonymous_label

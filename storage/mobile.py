@@ -59,10 +59,12 @@ class AppSession(msgspec.Struct, frozen=True):
     offset: int
     """Server time less the client's."""
     target: Target
+    lag: int = 0
+    """The offset is known to be so much too large: its start was long under way."""
 
 
-class Stored(msgspec.Struct, frozen=True, gc=False):
-    """A row of `mobile_messages`."""
+class Stored(msgspec.Struct, gc=False):
+    """A row of `mobile_messages`. `user_id`: who is credited, which is known when all of a batch is."""
 
     session_id: int
     at: int
@@ -83,6 +85,7 @@ class Change(msgspec.Struct, frozen=True):
     user_label: str | None = None
     anonymous_label: str | None = None
     closing: bool = False
+    lag: int = 0
 
 
 class Brought(msgspec.Struct, frozen=True):
@@ -210,6 +213,7 @@ def _and(first: Change, second: Change) -> Change:
         first.user_label if second.user_label is None else second.user_label,
         first.anonymous_label if second.anonymous_label is None else second.anonymous_label,
         first.closing or second.closing,
+        max(first.lag, second.lag),
     )
 
 
@@ -226,6 +230,7 @@ async def _begin(connection: Connection, brought: Sequence[Brought]) -> None:
             session.offset,
             "{}",
             _json(session.target),
+            session.lag,
         )
         for one in brought
         for session in one.begun
@@ -266,7 +271,7 @@ def _json(value: msgspec.Struct | None) -> str | None:
 
 
 def _session(record: Any) -> AppSession:  # noqa: ANN401 - the driver's record
-    session_id, project, user_uuid, user_id, claims, label, started_at, newest_at, offset, target = record
+    session_id, project, user_uuid, user_id, claims, label, started_at, newest_at, offset, target, lag = record
     return AppSession(
         session_id,
         project,
@@ -278,4 +283,5 @@ def _session(record: Any) -> AppSession:  # noqa: ANN401 - the driver's record
         newest_at,
         offset,
         Target() if target is None else msgspec.json.decode(target, type=Target),
+        lag,
     )

@@ -74,9 +74,15 @@ class MobileImages:
         return frozenset(record[0] for record in found)
 
     async def grows(self, file: str, session_id: int, images: int, size: int) -> bool:
-        """A file is about to be put away; False where the session has all the images or bytes that it may have."""
+        """A file is about to be put away; False where the session has all the images or bytes that it may have.
+
+        Raises SessionGone.
+        """
         request, bounds = (file, session_id, images, size), (self._images_max, self._bytes_max)
-        return await self._database.fetchrow("mobile_image_file_grows", *request, *bounds) is not None
+        async with self._database.transaction() as connection:
+            if await connection.fetchrow(statements()["mobile_images_turn"], session_id) is None:
+                raise SessionGone
+            return await connection.fetchrow(statements()["mobile_image_file_grows"], *request, *bounds) is not None
 
     async def keep(self, file: str, session_id: int, project: str, images: Sequence[Image]) -> bool:
         """Its bytes are put away: the images are there from now on. False: it took too long, and they were swept.

@@ -14,7 +14,7 @@ FROM: Final = 0
 TO: Final = 253_402_300_800_000
 """The year 10000."""
 PAGE_BYTES: Final = 1024 * 1024
-"""Of bodies on a page of messages; a message that weighs more is a page of its own."""
+"""Of bodies on a page of messages; of a message that weighs more so much is a page of its own."""
 WATCH_SESSIONS_MAX: Final = 1_000
 
 
@@ -59,11 +59,12 @@ class WholeSession(msgspec.Struct, frozen=True):
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
-    """A message; its body as it was sent, without its head."""
+    """A message; its body as it was sent, without its head. `size`: of the whole body, of which this may be a piece."""
 
     place: MessagePlace
     body: bytes
     undecodable: bool
+    size: int
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -117,7 +118,7 @@ class MobileReading:
 
 def _message(record: asyncpg.Record) -> StoredMessage:
     place = MessagePlace(record["at"], record["type"], record["hash"])
-    return StoredMessage(place, record["body"], record["undecodable"])
+    return StoredMessage(place, record["body"], record["undecodable"], record["weight"])
 
 
 def _listed(record: asyncpg.Record) -> ListedSession:

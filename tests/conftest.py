@@ -1,10 +1,18 @@
-"""No test is left out in silence: the summary names each that did not run and why, and in CI that is a failure."""
+"""No test is left out in silence: the summary names each that did not run and why, and in CI that is a failure.
 
+The databases stand here, so that a test run starts one server of each kind and no more.
+"""
+
+import gc
 import os
 from collections import defaultdict
 from collections.abc import Generator
 
 import pytest
+
+from tests.support.servers import databases, debian, embedded, postgres, timescale
+
+__all__ = ["databases", "debian", "embedded", "postgres", "timescale"]
 
 MAY_BE_AWAY = "timescale"
 """The marker of tests whose server no package carries: they may be skipped in CI too."""
@@ -23,6 +31,13 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _fail_a_skip_in_ci(report)
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: no collection of garbage need look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -39,6 +39,7 @@ class Roster:
         begin = None if self._times is None else self._times[0]
         self._counted = attendance.ClassTimes(cls.scheduled_start, cls.scheduled_end, begin, cls.room_end)
         self._bounds = attendance.ClassTimes(cls.scheduled_start, cls.scheduled_end, cls.room_start, cls.room_end)
+        self._begin_alike = self._counted.begin() == self._bounds.begin()
 
     def line(self, stays: Sequence[PresenceRow]) -> Line:
         """Of one learner, out of all their stays."""
@@ -55,7 +56,7 @@ class Roster:
             class_s=self._length_s,
             percent=min(100.0, rates.percent(present_s, self._length_s)),
             late_s=attendance.late_ms(arrived, self._bounds) // 1000,
-            late=attended and self._late(united),
+            late=attended and self._late(united, arrived),
             attended=attended,
             devices=_words([stay.device_id for stay in stays]),
             sources=_words([stay.source for stay in stays]),
@@ -66,18 +67,20 @@ class Roster:
         if self._times is None:
             return 0
         begin, end = self._times
-        return sum(attendance.seconds(max(low, begin), min(high, end)) for low, high in ranges.pairs(united))
+        total = 0
+        for low, high in ranges.pairs(united):
+            total += attendance.seconds(max(low, begin), min(high, end))
+        return total
 
-    def _late(self, united: list[int]) -> bool:
+    def _late(self, united: list[int], arrived: int | None) -> bool:
+        """`arrived` by the room's times: the same by the class's, where both begin at once."""
         bounds = self._counted
-        return attendance.is_late(attendance.arrival(united, bounds), bounds, self._rules.late_grace_ms)
+        counted = arrived if self._begin_alike else attendance.arrival(united, bounds)
+        return attendance.is_late(counted, bounds, self._rules.late_grace_ms)
 
 
 def _words(lists: Sequence[str]) -> list[str]:
     """Each once; a stay that several held names them with commas between."""
-    if len(lists) == 1 and "," not in lists[0]:
-        return [lists[0]] if lists[0] else []
-    found: set[str] = set()
-    for each in lists:
-        found.update(word for word in each.split(",") if word)
+    found = set(",".join(lists).split(","))
+    found.discard("")
     return sorted(found)

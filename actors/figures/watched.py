@@ -4,6 +4,8 @@
     views        those of the population with at least 3 s of credited watch; taken whole
     facts        `covered_ms`, `content_ms`, `completed_at`: over all segments that ended before the period's end
 
+Where somebody has the facts already (`Past`), only the population's segments are needed.
+
 Only verified segments are given to these functions. Times Unix ms, playheads and durations ms, ranges half-open.
 """
 
@@ -74,6 +76,19 @@ class Credited(msgspec.Struct, frozen=True, gc=False):
     end_at: int
     from_ms: int
     to_ms: int
+
+
+class Past(msgspec.Struct, frozen=True):
+    """A learner's facts as of a moment, as far as they cannot be worked out of each other; `coverage` as in `Watched`.
+
+    `completed_at` may be later.
+    """
+
+    told_ms: int | None
+    completed_at: int | None
+    coverage: list[int]
+    content_ms: int
+    furthest_ms: int
 
 
 class Watched(msgspec.Struct):
@@ -167,9 +182,24 @@ def watched(
     made = Watched(told_ms=told)
     _add_facts(made, credited, facts, facts.duration or told, period.end)
     population = [one for one in sittings if period.start <= one.started_at < period.end]
-    population.sort(key=lambda one: (one.started_at, one.session_id))
     _add_population(made, population)
     _add_views(made, population, by_session(credited))
+    return made
+
+
+def watched_since(past: Past, population: list[Sitting], credited: Sequence[Credited], facts: Facts) -> Watched:
+    """The same, of a learner whose facts are known; `credited`: the segments of `population`, each one's in order."""
+    duration = facts.duration or past.told_ms
+    made = Watched(
+        told_ms=past.told_ms,
+        completed_at=past.completed_at,
+        coverage=past.coverage,
+        content_ms=past.content_ms,
+        furthest_ms=past.furthest_ms,
+    )
+    _measure(made, duration, worked_ms(duration, ignore_tail=facts.ignore_tail))
+    _add_population(made, population)
+    _add_views(made, population, _grouped(within(population, credited, duration)))
     return made
 
 
@@ -187,8 +217,12 @@ def within(sittings: Sequence[Sitting], credited: Sequence[Credited], duration: 
 
 def by_session(credited: Iterable[Credited]) -> dict[str, list[Credited]]:
     """Segments of each session in the order of wall time."""
+    return _grouped(sorted(credited, key=lambda one: (one.start_at, one.number)))
+
+
+def _grouped(credited: Iterable[Credited]) -> dict[str, list[Credited]]:
     found: dict[str, list[Credited]] = {}
-    for one in sorted(credited, key=lambda one: (one.start_at, one.number)):
+    for one in credited:
         found.setdefault(one.session_id, []).append(one)
     return found
 
@@ -222,6 +256,11 @@ def _add_facts(made: Watched, credited: Sequence[Credited], facts: Facts, durati
                 made.completed_at = one.end_at
         ranges.add(coverage, low, high, limit)
     made.furthest_ms = max((one.to_ms for one in counted), default=0)
+    _measure(made, duration, length)
+
+
+def _measure(made: Watched, duration: int | None, length: int) -> None:
+    coverage = made.coverage
     made.covered_ms = ranges.length_within(coverage, 0, length) if length else ranges.length(coverage)
     made.distinct_ms = ranges.length_within(coverage, 0, duration) if duration else made.covered_ms
 
@@ -241,6 +280,8 @@ def overlap(covered: list[int], low: int, high: int) -> int:
 
 
 def _add_population(made: Watched, population: list[Sitting]) -> None:
+    """Puts it in order, too."""
+    population.sort(key=lambda one: (one.started_at, one.session_id))
     heard = -EVER
     for one in population:
         if one.last_sample_at is None:

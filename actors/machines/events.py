@@ -73,10 +73,15 @@ class Reported(Event, frozen=True, tag=5):
 
 
 class Placed(Event, frozen=True, tag=6):
-    """Samples whose times are server time already and which are numbered by them: they may come in any order."""
+    """Samples whose times are server time already and which are numbered by them: they may come in any order.
+
+    `lag`, `since`: it turned out that all from this number on were so much earlier than their number says.
+    """
 
     samples: list[Sample]
     interval: int
+    lag: int = 0
+    since: int = 0
 
 
 # -- a room -----------------------------------------------------------------------------------------------------------
@@ -200,6 +205,8 @@ class RoomPlaced(Event, frozen=True, tag=32):
     fresh_id: str
     samples: list[Sample]
     interval: int
+    lag: int = 0
+    since: int = 0
 
 
 # -- a room, told by the conference server (plugnmeet.md) -------------------------------------------------------------

@@ -8,6 +8,9 @@ A sample behind all others is folded onto the track. One that belongs between th
 track is made again. A number that is in the window, or lies before it, is a repeat or comes too late: it changes
 nothing. So the track depends on which samples came, and not on their order, as long as none is overtaken by `KEPT_MAX`
 others (decision 0011).
+
+A number says when its sample was taken, as far as was known when its app began. Where that turns out to be too late by
+a `lag`, the kept ones that are concerned go to where they belong, and the track is made again.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ KEPT_MAX: Final = 256
 """Some forty minutes of heartbeats. A room keeps as many for each of its learners who use the app."""
 
 
+EPOCH_MS: Final = 1_550_000_000_000
+PER_MS: Final = 4096
+"""Numbers in a millisecond: one is `(ms - EPOCH_MS) * PER_MS` and something."""
 _RECORD: Final = Struct("<qqqqBdq")
 """A sample in 49 bytes, where objects take 300: number, time, playhead, reception, state and sight, rate, length."""
 _VISIBLE: Final = 8
@@ -46,6 +52,9 @@ class Window(msgspec.Struct, array_like=True):
     """Segments from this number on were worked out anew since they were last written; 0 for none."""
     folds: int = 0
     """How often that happened: what is being written may be older than the last time."""
+    lag: int = 0
+    since: int = 0
+    """What all that is kept stands by."""
 
     @classmethod
     def of(cls, track: Track) -> Window:
@@ -53,26 +62,49 @@ class Window(msgspec.Struct, array_like=True):
         return cls(_copy(track))
 
     def place(
-        self, track: Track, samples: list[Sample], now: int, until: int | None, proofs: list[int]
+        self,
+        track: Track,
+        samples: list[Sample],
+        now: int,
+        until: int | None,
+        proofs: list[int],
+        *,
+        lag: int = 0,
+        since: int = 0,
     ) -> Track | None:
         """Take samples in, in any order; the track as it is then, or None where nothing was new.
 
-        `until` and `proofs` are those of `Track.fold`. Samples over 24 hours old change nothing.
+        `until` and `proofs` are those of `Track.fold`, `lag` and `since` those of `Placed`. Samples over 24 hours old
+        change nothing.
         """
         fresh = self._fresh(samples, track.last_seq, now)
         if not fresh:
             return None
         self.base.interval = track.interval
-        if fresh[0].sample.seq > track.last_seq:
+        corrected = self._corrected(lag, since, track.last_seq, fresh[-1].sample.seq) if lag else None
+        if corrected is None and fresh[0].sample.seq > track.last_seq:
             for one in fresh:
                 track.put(one.sample, one.heard, until, proofs)
             self.packed += _pack(fresh)
         else:
-            kept = sorted([*self.kept(), *fresh], key=_number)
+            kept = sorted([*(self.kept() if corrected is None else corrected), *fresh], key=_number)
             self.packed = _pack(kept)
             track = self._again(track, kept, until, proofs)
         self._slide(until)
         return track
+
+    def _corrected(self, lag: int, since: int, last: int, newest: int) -> list[Kept] | None:
+        """What is kept, with those numbered from `since` to `newest` where they belong; None where they are there.
+
+        Beyond `newest` may be another start's, whose lag is its own.
+        """
+        if (lag, since) == (self.lag, self.since):
+            return None
+        if newest >= last:
+            self.lag, self.since = lag, since
+        kept = self.kept()
+        corrected = [_place(one, lag, since, newest) for one in kept]
+        return corrected if any(one is not former for one, former in zip(corrected, kept, strict=True)) else None
 
     def _fresh(self, samples: list[Sample], last_seq: int, now: int) -> list[Kept]:
         """Those that change something, each once and by number; none is later than its reception."""
@@ -130,6 +162,15 @@ class Window(msgspec.Struct, array_like=True):
     def settled(self) -> None:
         """All that was worked out anew is in the store."""
         self.redone_from = 0
+
+
+def _place(kept: Kept, lag: int, since: int, newest: int) -> Kept:
+    """The same, or earlier: no later than its number says, less the lag."""
+    sample = kept.sample
+    at = EPOCH_MS + sample.seq // PER_MS - lag
+    if not since <= sample.seq <= newest or sample.at <= at:
+        return kept
+    return Kept(msgspec.structs.replace(sample, at=at), kept.heard)
 
 
 def _number(kept: Kept) -> int:

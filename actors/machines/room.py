@@ -255,7 +255,7 @@ class Room(RoomLife):
         if session_id is None or session is None or session.ended_at is not None:
             session_id = event.fresh_id
             session = self._begin(session_id, event.user_id, event.device_id, MOBILE, event.interval, now)
-        proofs = place(session, event.samples, now, state.ended_at)
+        proofs = place(session, event, now, state.ended_at)
         interval = session.track.tell(event.interval)
         if proofs is None:
             acked = Acked(session_id, session.track.last_seq, interval)

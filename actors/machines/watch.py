@@ -22,10 +22,10 @@ import msgspec
 
 from actors.machines.clock import ClientClock
 from actors.machines.effects import JOURNAL, Acked, Effect, Refused, SessionEnded, SessionOpened, Taken
-from actors.machines.events import Event, Forgotten, Left, Opened, Placed, Reported, Resumed, Sampled, Tick
+from actors.machines.events import Event, Forgotten, Left, Opened, Placed, Reported, Resumed, RoomPlaced, Sampled, Tick
 from actors.machines.placing import Window
 from actors.machines.rows import RedoneRow, Rows, SegmentRow, SessionRow
-from actors.machines.track import Sample, TooOld, Track
+from actors.machines.track import TooOld, Track
 
 IDLE_MS: Final = 30 * 60 * 1000
 NEVER: Final = 2**62
@@ -88,12 +88,12 @@ class WatchState(msgspec.Struct, array_like=True):
             window.settled()
 
 
-def place(state: WatchState, samples: list[Sample], now: int, until: int | None = None) -> list[int] | None:
+def place(state: WatchState, event: Placed | RoomPlaced, now: int, until: int | None = None) -> list[int] | None:
     """Take in samples that come in any order; None where nothing was new, else the ranges they prove (see `fold`)."""
     if state.window is None:
         state.window = Window.of(state.track)
     proofs: list[int] = []
-    track = state.window.place(state.track, samples, now, until, proofs)
+    track = state.window.place(state.track, event.samples, now, until, proofs, lag=event.lag, since=event.since)
     if track is None:
         return None
     state.track = track
@@ -168,7 +168,7 @@ class WatchSession:
         state = self.state
         if state is None or state.ended_at is not None or state.door != MOBILE:
             return [Refused("unknown_stream", "the session has ended: watch again")]
-        fresh = place(state, event.samples, now) is not None
+        fresh = place(state, event, now) is not None
         interval = state.track.tell(event.interval)
         acked = Acked(self.session_id, state.track.last_seq, interval)
         if fresh:

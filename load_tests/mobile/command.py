@@ -1,6 +1,6 @@
 """`python -m load_tests mobile`: against a running server, or against one of its own that it may kill meanwhile.
 
-A running one needs a staff token, learners' tokens (`rollcall token --count 44 --prefix m --role learner > FILE`) and a
+A running one needs a staff token, learners' tokens (`rollcall token --count 56 --prefix m --role learner > FILE`) and a
 project (`rollcall keys create --name phones --right mobile`). Exit code 1 where something differs.
 """
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m load_tests mobile", description=__doc__)
-    parser.add_argument("--learners", type=int, default=52, help="on a server of its own; thirteen acts in turn")
+    parser.add_argument("--learners", type=int, default=56, help="on a server of its own; fourteen acts in turn")
     parser.add_argument("--seconds", type=float, default=12.0, help="how long those who watch now do so")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=0, help="kill -9 the server so often meanwhile; only its own one")

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from load_tests.mobile.acting import Learner
+from load_tests.mobile.playing import Learner
 from load_tests.mobile.truth import Credit, Watched
 from protocol.engagement import MineAnswer, ViewerItem
 from protocol.mobile.messages import read_body

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from load_tests.mobile import comparing, truth
-from load_tests.mobile.acting import ACTS, KIND, Learner, Stage, cast
+from load_tests.mobile.acting import ACTS, cast
 from load_tests.mobile.comparing import Answers, Difference, Kept
+from load_tests.mobile.playing import KIND, Learner, Stage
 from load_tests.mobile.sdk import Gone, Sent
 from load_tests.simulate.rest import Declined, Rest
 from protocol.engagement import Data, MineAnswer, ViewerItem, ViewersAnswer

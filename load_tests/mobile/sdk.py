@@ -22,8 +22,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from protocol import mobile
-from protocol.mobile import Message, message, write_batch
+from protocol.mobile import Message, write_batch
 
 PREFIXES: Final = ("/v1/ios", "/v1/mobile", "/ingest/v1/ios", "/ingest/v1/mobile")
 TIMEOUT_S: Final = 20.0
@@ -52,6 +51,8 @@ class App(msgspec.Struct, frozen=True):
     target: dict[str, Any] = {}
     clock_ahead_ms: int = 0
     """The device's clock minus the true one."""
+    start_lag_ms: int = 0
+    """So long a start is under way."""
 
 
 class Launch(msgspec.Struct):
@@ -127,7 +128,7 @@ class Sdk:
                 "userDeviceType": self._random.choice([1, "phone"]),
                 "platform": app.platform,
                 # Of this attempt: an attempt that had to wait is no sign of a wrong clock.
-                "timestamp": self.clock_ms(),
+                "timestamp": self.clock_ms() - app.start_lag_ms,
                 "deviceMemory": 4096.5,
                 "timezone": "UTC+05:30",
                 "width": 1170,
@@ -258,52 +259,3 @@ class Sdk:
                 raise Gone(f"{path}: {status} {text[:200]!r}")
             self._sent.retries += 1
             await asyncio.sleep(RETRY_S)
-
-
-# -- what apps tell beside playing ------------------------------------------------------------------------------------
-
-
-def activity(random: Random, at: int) -> Message:
-    """Something that a finger did."""
-    return message(
-        at,
-        random.choice(
-            [
-                mobile.Click("Play", random.randrange(1170), random.randrange(2532)),
-                mobile.ViewComponent("Lesson", "Player", random.random() < 0.5),
-                mobile.OlderViewComponent("Lesson", "Player"),
-                mobile.Input("***", masked=True, label="search"),
-                mobile.Swipe("list", 4, 900, "up"),
-            ]
-        ),
-    )
-
-
-def noise(random: Random, at: int) -> Message:
-    """What nobody did: figures, logs, calls."""
-    return message(
-        at,
-        random.choice(
-            [
-                mobile.Performance("memoryUsage", random.randrange(2**40)),
-                mobile.Log("info", "l\0g"),
-                mobile.NetworkCall("request", "GET", "/api", "{}", "[]", 200, random.randrange(900)),
-                mobile.OlderNetworkCall(31, "{}", "b", "/api", success=True, method="GET", status=200),
-                mobile.GraphQL("query", "Me", "{}", "{}", random.randrange(900)),
-                mobile.PerformanceAggregated(at, at + 2000, *range(12)),
-            ]
-        ),
-    )
-
-
-def bad(random: Random, at: int) -> Message:
-    """A network call with its status in four raw bytes; the other bodies that nobody can read; a type nobody knows."""
-    strings = b"".join(bytes([len(each)]) + each for each in (b"request", b"GET", b"/api", b"[]", b"{}"))
-    return random.choice(
-        [
-            Message(105, at, None, strings + (200).to_bytes(4, "big") + bytes([random.randrange(128)])),
-            Message(94, at, None, b"\x02\xc3\x28"),
-            Message(100, at, None, b"\x05Tap"),
-            Message(89, at, None, b"\x05query" + random.randbytes(3)),
-        ]
-    )

@@ -42,6 +42,13 @@ class Declined(Exception):
         self.status = status
 
 
+def _why(error: Exception) -> str:
+    """In a few words; aiohttp's own speak of its settings too."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
+    return str(error) or type(error).__name__
+
+
 class Rest:
     """The server's REST side. Every call is repeated while the server is away, up to `patience_s`."""
 
@@ -119,7 +126,7 @@ class Rest:
                     status = response.status
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 if loop.time() > deadline:
-                    raise Unreachable(f"{self._url} does not answer: {str(error) or type(error).__name__}") from error
+                    raise Unreachable(f"{self._url} does not answer: {_why(error)}") from error
                 await asyncio.sleep(RETRY_S)
                 continue
             if status in _OK:

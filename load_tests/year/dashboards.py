@@ -133,6 +133,22 @@ class Asker:
         )
         return learner | self._staff(year, last)
 
+    def _most_watched(self) -> dict[str, str]:
+        return {"content_kind": KIND, "content_id": str(LESSONS_FROM)}
+
+    def _month_of(self) -> dict[str, str]:
+        """Any 30 days of the year."""
+        end_s = (self._options.end_s or time.time()) - self._random.randrange(1, 330) * 86_400
+        begin, end = (time.strftime("%Y-%m-%d", time.gmtime(at)) for at in (end_s - 29 * 86_400, end_s))
+        return {"start_at": begin, "end_at": end}
+
+    def _odd(self) -> dict[str, str]:
+        """A period that begins and ends at no midnight: hours, days or months long."""
+        end_s = (self._options.end_s or time.time()) - self._random.randrange(86_400, 30 * 86_400)
+        length_s = self._random.choice((5_000, 100_000, 3_000_000, 30_000_000))
+        begin, end = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (end_s - length_s, end_s))
+        return {"from": begin, "to": end}
+
     def _day_of(self, year: dict[str, str]) -> dict[str, str]:
         """Any day of the year."""
         end_s = self._options.end_s or time.time()
@@ -174,11 +190,25 @@ class Asker:
             "staff concurrent day": lambda: ("/api/v1/videos/concurrent", {**today, "step": "300"}),
             "staff analytics/dashboard": lambda: ("/api/v1/analytics/dashboard", {}),
             "staff analytics/dashboard year": lambda: ("/api/v1/analytics/dashboard", {"year": year["end_at"][:4]}),
+            "staff analytics/dashboard odd period": lambda: ("/api/v1/analytics/dashboard", self._odd()),
+            "staff most watched summary month": lambda: (f"{videos}/summary", {**self._most_watched(), **month}),
+            "staff most watched summary any month": lambda: (
+                f"{videos}/summary",
+                {**self._most_watched(), **self._month_of()},
+            ),
+            "staff most watched retention any month": lambda: (
+                f"{videos}/retention",
+                {**self._most_watched(), **self._month_of()},
+            ),
             "staff rooms": lambda: ("/api/v1/rooms", {}),
             "staff attendance.csv class": lambda: (f"/api/v1/rooms/{self._class()}/attendance.csv", {}),
             "staff attendance.csv product month": lambda: (
                 "/api/v1/export/attendance.csv",
                 {**month, "catalog_product_id": self._product()},
+            ),
+            "staff attendance.csv largest product month": lambda: (
+                "/api/v1/export/attendance.csv",
+                {**month, "catalog_product_id": "1"},
             ),
         }
 

@@ -5,9 +5,11 @@ What a command makes for other programs goes to standard output alone; words for
 
 from __future__ import annotations
 
+import shutil
 import sys
-from argparse import ArgumentParser, Namespace
-from typing import Final
+import textwrap
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from typing import Any, Final
 
 from server.config import Settings
 from server.config_catalogue import DATA_DIR, DEV, HOST, PORT
@@ -16,6 +18,7 @@ OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
+HELP_COLUMNS_MOST: Final = 100
 _OPTIONS: Final = {"host": HOST, "port": PORT, "data_dir": DATA_DIR}
 
 
@@ -40,6 +43,22 @@ def tell(line: str) -> None:
 def tell_warnings(settings: Settings) -> None:
     for line in settings.warnings:
         tell(f"rollcall: warning: {line}")
+
+
+def explained(description: str, epilog: str = "") -> dict[str, Any]:
+    """What `ArgumentParser` takes to explain a command: paragraphs as wide as the terminal, the epilog as it stands."""
+    columns = min(shutil.get_terminal_size().columns - 2, HELP_COLUMNS_MOST)
+    paragraphs = (textwrap.fill(" ".join(part.split()), columns) for part in description.strip().split("\n\n"))
+    return {
+        "description": "\n\n".join(paragraphs),
+        "epilog": epilog.strip() or None,
+        "formatter_class": RawDescriptionHelpFormatter,
+    }
+
+
+def action(help_line: str, more: str = "", epilog: str = "") -> dict[str, Any]:
+    """What `add_parser` takes for an action of a command: its line in the list begins its own help too."""
+    return {"help": help_line, **explained(f"{help_line[0].upper()}{help_line[1:]}. {more}", epilog)}
 
 
 def data_dir_option(parser: ArgumentParser) -> None:

@@ -12,6 +12,9 @@ HELP = "print every setting, its value, default and meaning"
 DESCRIPTION = """
 Print every setting as this environment and these options give it. A * marks what is set. Secrets are masked.
 """
+EPILOG = """
+exit codes: 0 all settings are right; 2 each line names one that is wrong
+"""
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from actors.ports import StoreAway, StoreRefused
 from server.config import Settings
-from storage.embedded import EmbeddedPostgres, InUseError, running_dsn
+from storage.embedded import EmbeddedPostgres, InUseError, has_database, running_dsn
 from storage.migrate import pending
 from storage.postgres import Database
 
@@ -17,7 +17,7 @@ PATIENCE_S: Final = 30.0
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[Database]:
-    """The database, open and with the schema. Starts the embedded one where no server runs it.
+    """The database, open and with the schema. Starts the embedded one where no server runs it, and never makes one.
 
     Raises StoreAway, StoreRefused, EmbeddedError.
     """
@@ -34,6 +34,9 @@ async def opened(settings: Settings) -> AsyncGenerator[Database]:
 
 
 async def _embedded(settings: Settings, stack: AsyncExitStack) -> str:
+    if not has_database(settings.data_dir):
+        message = f"{settings.data_dir} holds no database: is --data-dir right? A server makes one at its first start"
+        raise StoreRefused(message)
     embedded = EmbeddedPostgres(settings.data_dir)
     try:
         url = await embedded.start()

@@ -34,7 +34,14 @@ from storage.probe import DatabaseFacts, ProbeError, probe_amqp, probe_database,
 HELP = "check what a server needs, and say what to do"
 DESCRIPTION = """
 Check everything that a server with these settings rests on. Each line is ok, warn or FAIL, with what to do about it.
-Changes nothing. The exit code is 1 when something fails.
+Changes nothing.
+"""
+EPILOG = """
+exit codes: 0 nothing fails, though there may be warnings; 1 something fails
+
+examples:
+  rollcall doctor
+  rollcall doctor --dev
 """
 
 PYTHON_OLDEST: Final = (3, 11)
@@ -188,7 +195,7 @@ async def check_recordings(settings: config.Settings) -> Finding:
         return Finding(Verdict.FAIL, "recordings", "cannot be fetched without a key", advice)
     tools = await asyncio.to_thread(find_tools)
     if tools.ffmpeg is None:
-        advice = "apt install ffmpeg, or pip install rollcall[media]"
+        advice = "apt install ffmpeg, or .venv/bin/pip install imageio-ffmpeg"
         return Finding(Verdict.WARN, "recordings", f"kept in {where} without thumbnails: no ffmpeg", advice)
     return Finding(Verdict.OK, "recordings", f"kept in {where}, thumbnails by {tools.ffmpeg}")
 

@@ -16,7 +16,7 @@ from actors.figures.spans import BadSpan, Span, span
 from actors.ports import StoreAway
 from server import config
 from server.attendance_list import ROWS, AttendanceList
-from server.commands import FAILED, OK, USAGE, CommandError, data_dir_option, overrides, tell, tell_warnings
+from server.commands import FAILED, OK, USAGE, CommandError, action, data_dir_option, overrides, tell, tell_warnings
 from server.commands.database import opened
 from server.learners.requests import until_done
 from server.xapi.exporting import statements
@@ -30,6 +30,13 @@ Write who was in a class, or in all classes of a product that began in a range, 
 stay. Or write watch sessions that are over as statements of the xAPI Video Profile. Works beside a running server,
 which first writes what it holds in memory.
 """
+EPILOG = """
+examples:
+  rollcall export attendance --room algebra-7 --bom -o algebra-7.csv
+  rollcall export attendance --product 15 --from 2024-02-01 --to 2024-02-29 --rows intervals
+  rollcall export xapi --from 2024-02-01 --to 2024-02-29 -o february.ndjson
+"""
+_DATES = "Dates are days of ROLLCALL_TIMEZONE; a time with its zone will do too. At most 400 days."
 
 SAVE_S: Final = 100.0
 _NOBODY: Final = ""
@@ -38,19 +45,26 @@ _NOBODY: Final = ""
 
 def configure(parser: ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", metavar="WHAT", required=True)
-    listing = kinds.add_parser("attendance", help="who was there")
+    listing = kinds.add_parser("attendance", **action("who was there, as CSV", _DATES))
     which = listing.add_mutually_exclusive_group(required=True)
     which.add_argument("--room", metavar="ID", help="one class")
     which.add_argument("--product", metavar="ID", help="the classes of a product")
-    listing.add_argument("--from", dest="start", metavar="DATE", help="with --product; default: 30 days")
-    listing.add_argument("--to", dest="end", metavar="DATE", help="with --product; that day too")
+    listing.add_argument("--from", dest="start", metavar="DATE", help="with --product; default: 30 days before the end")
+    listing.add_argument(
+        "--to",
+        dest="end",
+        metavar="DATE",
+        help="with --product; that day too; default: today, or 30 days from the start",
+    )
     listing.add_argument("--rows", choices=ROWS, default=ROWS[0], help="one a learner, or one a stay")
     listing.add_argument("--bom", action="store_true", help="begin with a byte order mark, for spreadsheets")
     listing.add_argument("-o", "--output", default="-", metavar="FILE", help="default: standard output")
     data_dir_option(listing)
-    told = kinds.add_parser("xapi", help="watch sessions that are over, as xAPI statements (NDJSON)")
-    told.add_argument("--from", dest="start", metavar="DATE", help="when they began; default: 30 days")
-    told.add_argument("--to", dest="end", metavar="DATE", help="that day too")
+    told = kinds.add_parser("xapi", **action("watch sessions that are over, as xAPI statements (NDJSON)", _DATES))
+    told.add_argument("--from", dest="start", metavar="DATE", help="when they began; default: 30 days before the end")
+    told.add_argument(
+        "--to", dest="end", metavar="DATE", help="that day too; default: today, or 30 days from the start"
+    )
     told.add_argument("-o", "--output", default="-", metavar="FILE", help="default: standard output")
     data_dir_option(told)
 
@@ -58,6 +72,8 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     settings = config.from_environment(overrides(arguments))
     tell_warnings(settings)
+    if arguments.kind == "attendance" and arguments.room is not None and (arguments.start or arguments.end):
+        raise CommandError("--from and --to go with --product", USAGE)
     if arguments.output == "-":
         return asyncio.run(_export(settings, arguments, sys.stdout.buffer))
     with Path(arguments.output).open("wb") as file:
@@ -89,7 +105,7 @@ def _span(settings: config.Settings, arguments: Namespace) -> Span:
         return span(arguments.start, arguments.end, ZoneInfo(settings.timezone), _now())
     except BadSpan as bad:
         option = "--from" if bad.name == "start_at" else "--to"
-        raise CommandError(f"{option}: {bad.why}", USAGE) from None
+        raise CommandError(f"{option}: expected {bad.why.replace('`start_at`', '--from')}", USAGE) from None
 
 
 async def _pieces(settings: config.Settings, arguments: Namespace, made: AttendanceList) -> AsyncIterator[str] | None:

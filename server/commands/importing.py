@@ -25,10 +25,19 @@ Read facts as NDJSON, one a line: presence, segments, attendance, the catalog, a
 (docs/IMPORT.md). Every 10,000 lines are written all or not at all; what is wrong is told by line and field, and the
 other chunks are written. Reading the same file again changes nothing. Works beside a running server.
 """
-EPILOG = "exit codes: 0 all is in; 1 some lines are not, or the database is away; 2 asked wrongly"
+EPILOG = """
+exit codes: 0 all is in; 1 some lines are not, or the database is away;
+2 asked wrongly
+
+examples:
+  rollcall import --check year.ndjson
+  rollcall import year.ndjson
+  zcat year.ndjson.gz | rollcall import -
+"""
 
 PROBLEMS_TOLD: Final = 100
 _STDIN: Final = "-"
+_GZIP: Final = b"\x1f\x8b"
 
 
 class Progress(msgspec.Struct):
@@ -62,9 +71,12 @@ def _stream(name: str) -> Generator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     path = Path(name)
-    if not path.is_file():
-        raise CommandError(f"{name}: no such file", USAGE)
+    if not path.exists() or path.is_dir():
+        raise CommandError(f"{name}: {'is a directory' if path.is_dir() else 'no such file'}", USAGE)
     with path.open("rb") as file:
+        if file.read(len(_GZIP)) == _GZIP:
+            raise CommandError(f"{name} is packed: zcat {name} | rollcall import -", USAGE)
+        file.seek(0)
         yield file
 
 
@@ -77,7 +89,7 @@ def _check(stream: IO[bytes], *, quiet: bool) -> Progress:
 
 
 async def _import(settings: config.Settings, stream: IO[bytes], *, quiet: bool) -> int:
-    from server.app import engagement_rules, rules_of  # noqa: PLC0415 - the other commands start without loading it
+    from server.rules import engagement_rules, rules_of  # noqa: PLC0415 - the other commands start without loading it
 
     progress, started = Progress(), time.monotonic()
     async with opened(settings) as database:

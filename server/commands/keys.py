@@ -13,7 +13,18 @@ from protocol import catalog, loose
 from protocol.rest import rfc3339
 from protocol.xapi.values import MAILTO, iri
 from server import config
-from server.commands import FAILED, OK, data_dir_option, out, overrides, tell, tell_warnings
+from server.commands import (
+    FAILED,
+    OK,
+    USAGE,
+    CommandError,
+    action,
+    data_dir_option,
+    out,
+    overrides,
+    tell,
+    tell_warnings,
+)
 from server.commands.database import opened
 from server.commands.token import parse_ttl
 from storage.keys import KEYS_MAX, RIGHTS, PostgresKeys, WriteKey, checked_rights, digest_of, new_key
@@ -26,18 +37,23 @@ digest is kept. Works beside a running server, which knows of the change within 
 EPILOG = """
 examples:
   rollcall keys create --name shop --right catalog --right collect --expires 365d
+  rollcall keys create --name lms --right xapi --xapi-home-page https://lms.example
   rollcall keys list
   rollcall keys revoke --name shop
 """
 
+_CREATE = "The key is alone on standard output: KEY=$(rollcall keys create ...). A running server takes it within 5 s."
+_LIST = "Names, rights and times; never a key."
+_REVOKE = "A running server refuses it within 5 s. Its name stays taken."
+
 NAME_CHARS: Final = 64
 _NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS - 1}}}")
-_COLUMNS: Final = ("number", "name", "rights", "state", "created", "expires", "revoked", "sample %")
+_COLUMNS: Final = ("number", "name", "rights", "state", "created", "expires", "revoked", "sample %", "home pages")
 
 
 def configure(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="make a key and show it, once")
+    create = actions.add_parser("create", **action("make a key and show it, once", _CREATE))
     create.add_argument("--name", required=True, type=_name, metavar="NAME", help="what it is called here; unique")
     create.add_argument(
         "--right",
@@ -55,9 +71,8 @@ def configure(parser: ArgumentParser) -> None:
     create.add_argument(
         "--sample-rate",
         type=_share,
-        default=1.0,
         metavar="PERCENT",
-        help="how many of its mobile sessions are recorded, 0 to 100 (default 100)",
+        help="with --right mobile: how many of its sessions are recorded, 0 to 100 (default 100)",
     )
     create.add_argument(
         "--xapi-home-page",
@@ -65,12 +80,12 @@ def configure(parser: ArgumentParser) -> None:
         default=[],
         type=_home_page,
         metavar="IRI",
-        help="of which learners its xAPI statements may speak: the home page of their accounts, or mailto: for those "
+        help="with --right xapi: of which learners it may speak: the home page of their accounts, or mailto: for those "
         "named by a mailbox (may be repeated; default: anybody)",
     )
     data_dir_option(create)
-    data_dir_option(actions.add_parser("list", help="what keys there are"))
-    revoke = actions.add_parser("revoke", help="end a key, for good")
+    data_dir_option(actions.add_parser("list", **action("what keys there are", _LIST)))
+    revoke = actions.add_parser("revoke", **action("end a key, for good", _REVOKE))
     revoke.add_argument("--name", required=True, metavar="NAME", help="which")
     data_dir_option(revoke)
 
@@ -86,6 +101,10 @@ def run(arguments: Namespace) -> int:
 
 
 async def _create(settings: config.Settings, arguments: Namespace) -> int:
+    if arguments.sample_rate is not None and "mobile" not in arguments.right:
+        raise CommandError("--sample-rate goes with --right mobile", USAGE)
+    if arguments.xapi_home_page and "xapi" not in arguments.right:
+        raise CommandError("--xapi-home-page goes with --right xapi", USAGE)
     secret = new_key()
     key = WriteKey(
         name=arguments.name,
@@ -94,7 +113,7 @@ async def _create(settings: config.Settings, arguments: Namespace) -> int:
         created_at=_now(),
         expires_at=arguments.expires,
         revoked_at=None,
-        sample_rate=arguments.sample_rate,
+        sample_rate=1.0 if arguments.sample_rate is None else arguments.sample_rate,
         home_pages=arguments.xapi_home_page,
     )
     async with opened(settings) as database:
@@ -136,7 +155,8 @@ def table(keys: Sequence[WriteKey], now: int) -> list[str]:
 def _row(key: WriteKey, now: int) -> tuple[str, ...]:
     times = (rfc3339(at) or "-" for at in (key.created_at, key.expires_at, key.revoked_at))
     name = (str(key.number), key.name)
-    return *name, ",".join(key.rights), key.state(now), *times, f"{100 * key.sample_rate:.6g}"
+    pages = ",".join(key.home_pages) or "-"
+    return *name, ",".join(key.rights), key.state(now), *times, f"{100 * key.sample_rate:.6g}", pages
 
 
 def _now() -> int:

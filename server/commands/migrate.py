@@ -18,6 +18,10 @@ Apply the migrations that the database lacks. Safe to repeat, and beside running
 Without DATABASE_URL it is the database in the data directory: the running one where a server runs, else it is started
 for this and stopped again.
 """
+EPILOG = """
+examples:
+  DATABASE_URL=postgresql://rollcall@db/rollcall rollcall migrate
+"""
 
 _STARTING_S: Final = 30.0
 _POLL_S: Final = 0.1

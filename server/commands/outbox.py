@@ -9,7 +9,7 @@ from typing import Final
 
 from protocol.rest import rfc3339
 from server import config
-from server.commands import OK, data_dir_option, out, overrides, tell, tell_warnings
+from server.commands import OK, action, data_dir_option, out, overrides, tell, tell_warnings
 from server.commands.database import opened
 from storage.outbox import Failing, OutboxState, PostgresOutbox
 
@@ -18,14 +18,18 @@ DESCRIPTION = """
 Show how many events wait to be published, for how long the oldest has, and which the broker did not take; or let those
 be tried at once. Works beside a running server.
 """
+EPILOG = """
+examples:
+  rollcall outbox status
+"""
 
 SHOWN: Final = 20
 
 
 def configure(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    data_dir_option(actions.add_parser("status", help="what waits, and why"))
-    data_dir_option(actions.add_parser("retry", help="try what failed at once"))
+    data_dir_option(actions.add_parser("status", **action("what waits, and why")))
+    data_dir_option(actions.add_parser("retry", **action("try at once what failed")))
 
 
 def run(arguments: Namespace) -> int:

@@ -9,7 +9,18 @@ from datetime import UTC, datetime
 from typing import Final
 
 from server import config
-from server.commands import FAILED, OK, USAGE, CommandError, data_dir_option, out, overrides, tell, tell_warnings
+from server.commands import (
+    FAILED,
+    OK,
+    USAGE,
+    CommandError,
+    action,
+    data_dir_option,
+    out,
+    overrides,
+    tell,
+    tell_warnings,
+)
 from server.commands.database import opened
 from storage.jobs import STATES, JobStore, PostgresJobs, RecordingJob
 
@@ -17,6 +28,11 @@ HELP = "list recordings, or let failed ones be tried again"
 DESCRIPTION = """
 List recordings, newest first, or let them be tried again. Works beside a running server, which takes up what is to be
 tried again within seconds.
+"""
+EPILOG = """
+examples:
+  rollcall recordings list --state failed
+  rollcall recordings retry --failed
 """
 
 LISTED: Final = 100
@@ -26,12 +42,12 @@ _COLUMNS: Final = ("id", "room", "record", "state", "size", "next try", "reason"
 
 def configure(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="what there is")
+    listing = actions.add_parser("list", **action("what there is, the newest first"))
     listing.add_argument("--state", choices=STATES, help="only these")
     listing.add_argument("--room", metavar="ID", help="only those of this room")
     listing.add_argument("--limit", type=int, default=LISTED, metavar="N", help=f"at most N (default {LISTED})")
     data_dir_option(listing)
-    retry = actions.add_parser("retry", help="try again, from now on for a day")
+    retry = actions.add_parser("retry", **action("try again, from now on for a day"))
     retry.add_argument("name", nargs="?", metavar="RECORDING", help="its id, or the conference server's record id")
     retry.add_argument("--failed", action="store_true", help="all that were given up")
     data_dir_option(retry)

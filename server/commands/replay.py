@@ -10,7 +10,14 @@ from server.commands import data_dir_option, overrides, tell_warnings
 HELP = "rebuild a room or session from the journal and compare"
 DESCRIPTION = """
 Rebuild a room or a watch session from the journal, as a restart would, and compare the outcome with the stored rows.
-Changes nothing. The exit code is 1 where they differ.
+Only reads, beside a running server too.
+"""
+EPILOG = """
+exit codes: 0 they are equal; 1 they differ, or it failed; 2 asked wrongly, or
+neither a checkpoint nor the journal knows that room or session
+
+examples:
+  rollcall replay --room algebra-7
 """
 
 

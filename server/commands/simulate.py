@@ -13,18 +13,29 @@ from server.commands.token import minter
 HELP = "act a class of players, and check every second of it"
 DESCRIPTION = """
 Act a class of players over real sockets against a running server: late, pausing, seeking, losing the network, on two
-devices, leaving without a word. Then read the answers back and compare them with what was acted; the exit code is 1
-when a second is missing or doubled. The same seed acts the same class.
+devices, leaving without a word. Then read the answers back and compare them with what was acted, second by second. The
+same seed acts the same class. The server must accept tokens that these settings sign.
 
 With --history nothing is acted: a year of a platform (20,000 learners, 5,000 classes, 2,000 videos, some 10 million
 segments) is written as NDJSON, for `rollcall import` to read. It needs no server.
+"""
+EPILOG = """
+exit codes: 0 truth and answers are the same; 1 a second is missing or doubled;
+2 asked wrongly, or the class could not be acted: no server there, or it refuses
+
+examples:
+  rollcall simulate --learners 50 --minutes 2 --speed 10
+  rollcall simulate --url https://rollcall.example --report class.json
+  rollcall simulate --history year.ndjson --share 0.1
 """
 
 _TOKEN_S: Final = 6 * 3600
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("--url", metavar="URL", help="where the server is; default: http://HOST:PORT of the settings")
+    parser.add_argument(
+        "--url", type=_url, metavar="URL", help="where the server is; default: http://HOST:PORT of the settings"
+    )
     parser.add_argument("--learners", type=_count, default=50, metavar="N", help="players; default: 50")
     parser.add_argument("--minutes", type=_positive, default=2.0, metavar="M", help="class as scripted; default: 2")
     parser.add_argument("--speed", type=_positive, default=10.0, metavar="X", help="times faster; default: 10")
@@ -38,7 +49,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--history", metavar="FILE", help="write a year as NDJSON instead; - for standard output")
     parser.add_argument(
-        "--share", type=_positive, default=1.0, metavar="X", help="part of that year's platform; 0.1 is a tenth"
+        "--share", type=_share, default=1.0, metavar="X", help="part of that year's platform; 0.1 is a tenth"
     )
     data_dir_option(parser)
 
@@ -77,6 +88,18 @@ def _count(value: str) -> int:
     if re.fullmatch(r"[0-9]{1,6}", value) and int(value):
         return int(value)
     raise ArgumentTypeError("must be a whole number above 0")
+
+
+def _url(value: str) -> str:
+    if value.startswith(("http://", "https://")):
+        return value
+    raise ArgumentTypeError("must begin with http:// or https://")
+
+
+def _share(value: str) -> float:
+    if (share := _positive(value)) <= 1:
+        return share
+    raise ArgumentTypeError("must be at most 1")
 
 
 def _positive(value: str) -> float:

@@ -8,6 +8,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from typing import Final, cast, get_args
 
+from protocol.limits import ID_CHARS
 from server import auth, config, devsecret
 from server.commands import OK, USAGE, CommandError, data_dir_option, out, overrides, tell, tell_warnings
 
@@ -110,6 +111,8 @@ def _users(arguments: Namespace) -> list[str]:
     if arguments.count is None:
         if arguments.prefix is not None:
             raise CommandError("--prefix goes with --count", USAGE)
+        if not 1 <= len(arguments.user) <= ID_CHARS:
+            raise CommandError(f"--user must have from 1 to {ID_CHARS} characters", USAGE)
         return [arguments.user]
     if not arguments.prefix:
         raise CommandError("--count needs --prefix", USAGE)

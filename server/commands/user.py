@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import aclosing
 from pathlib import Path
 from typing import IO, Final
 
@@ -12,7 +13,7 @@ import msgspec
 
 from protocol.limits import ID_CHARS
 from server import config, logs
-from server.commands import OK, USAGE, CommandError, data_dir_option, overrides, tell, tell_warnings
+from server.commands import OK, USAGE, CommandError, action, data_dir_option, overrides, tell, tell_warnings
 from server.commands.database import opened
 from server.learners.alone import alone
 from server.learners.erasing import Eraser
@@ -25,11 +26,20 @@ from storage.postgres import Database
 
 HELP = "give out, or erase, everything that is known of a learner"
 DESCRIPTION = """
+Give out, or erase, everything that is known of a learner.
+
 `export` writes every row that names the learner as NDJSON, {"table": ..., "content": {...}} a line, and what actors
 keep of them. `erase` takes it all away: from every table, snapshots, the journal, raw webhooks, messages that wait;
 figures follow at once. Beside a running server it is the server that writes or erases what it holds in memory.
 """
-EPILOG = "Take the learner's account away first: a player with a token that still holds begins anew."
+EPILOG = """
+Take the learner's account away first: a player with a token that still holds
+begins anew.
+
+examples:
+  rollcall user export --user 27 -o 27.ndjson
+  rollcall user erase --user 27
+"""
 
 SAVE_S: Final = 100.0
 ERASE_S: Final = 120.0
@@ -37,13 +47,17 @@ ERASE_S: Final = 120.0
 
 def configure(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    export = actions.add_parser("export", help="everything, as NDJSON")
-    export.add_argument("--user", required=True, metavar="ID")
+    export = actions.add_parser(
+        "export", **action("give out everything, as NDJSON", "One who is not known has no rows.")
+    )
+    export.add_argument("--user", required=True, metavar="ID", help="whose")
     export.add_argument("-o", "--output", default="-", metavar="FILE", help="default: standard output")
     data_dir_option(export)
-    erase = actions.add_parser("erase", help="from everywhere, for ever")
-    erase.add_argument("--user", required=True, metavar="ID")
-    erase.add_argument("--yes", action="store_true", help="do not ask")
+    erase = actions.add_parser(
+        "erase", **action("erase everything, from everywhere, for ever", "Asks for the id once more on a terminal.")
+    )
+    erase.add_argument("--user", required=True, metavar="ID", help="whose")
+    erase.add_argument("--yes", action="store_true", help="do not ask; needed where standard input is no terminal")
     data_dir_option(erase)
 
 
@@ -79,10 +93,11 @@ async def _export(settings: config.Settings, user_id: str, file: IO[bytes]) -> i
         learners = Learners(database)
         if await learners.server_lives():
             await until_done(learners, user_id, "save", SAVE_S)
-        async for held in learners.rows(user_id):
-            if held.table != "learner_requests":
-                file.write(encode(held) + b"\n")
-                count += 1
+        async with aclosing(learners.rows(user_id)) as rows:
+            async for held in rows:
+                if held.table != "learner_requests":
+                    file.write(encode(held) + b"\n")
+                    count += 1
         async for held in exported(MobileImages(database), files_of(settings), user_id):
             file.write(encode(held) + b"\n")
             count += 1
@@ -108,7 +123,7 @@ async def _erase(settings: config.Settings, user_id: str) -> int:
 async def _erase_alone(
     settings: config.Settings, database: Database, learners: Learners, user_id: str
 ) -> dict[str, int]:
-    from server.app import engagement_rules, rules_of  # noqa: PLC0415 - the other commands start without loading it
+    from server.rules import engagement_rules, rules_of  # noqa: PLC0415 - the other commands start without loading it
 
     logs.set_up("warning", settings.log_format)
     rules, sole = rules_of(settings), settings.database_url is None

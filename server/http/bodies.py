@@ -37,13 +37,13 @@ class Held:
         self.bytes = 0
         self._limit = limit
 
-    def hold(self, request: web.Request) -> Holding:
+    def hold(self, request: web.Request, limit: int = limits.HTTP_BODY_BYTES) -> Holding:
         """Make room for a request's body until its answer is sent. Raises `Problem`: 413, or 503 when there is none."""
         length = request.content_length
         if length is None:
-            length = limits.HTTP_BODY_BYTES if request.can_read_body else 0
-        if length > limits.HTTP_BODY_BYTES:
-            raise _over(limits.HTTP_BODY_BYTES)
+            length = limit if request.can_read_body else 0
+        if length > limit:
+            raise _over(limit)
         return Holding(self, length)
 
     def grow(self, by: int) -> None:
@@ -88,7 +88,7 @@ async def read(request: web.Request, limit: int = limits.HTTP_BODY_BYTES, unpack
         raise Problem(415, HttpError.UNSUPPORTED_MEDIA_TYPE, message, {hdrs.ACCEPT_ENCODING: "gzip"})
     if (request.content_length or 0) > limit:
         raise _over(limit)
-    data = await _received(request)
+    data = await _received(request, limit)
     if coding in _GZIP and unpacked is None:
         return gunzip(data, limit)
     if len(data) > limit:
@@ -100,7 +100,7 @@ async def read(request: web.Request, limit: int = limits.HTTP_BODY_BYTES, unpack
     return await asyncio.to_thread(gunzip, data, unpacked)
 
 
-async def _received(request: web.Request) -> bytes:
+async def _received(request: web.Request, limit: int) -> bytes:
     try:
         if request.content.is_eof():
             # It came with its head, as small bodies do: a third of the price of `read`.
@@ -111,7 +111,7 @@ async def _received(request: web.Request) -> bytes:
         message = f"the body did not come within {READ_S:.0f} s"
         raise Problem(408, HttpError.REQUEST_TIMEOUT, message, {hdrs.CONNECTION: "close"}) from None
     except web.HTTPRequestEntityTooLarge:
-        raise _over(limits.HTTP_BODY_BYTES) from None
+        raise _over(min(limit, limits.HTTP_BODY_BYTES)) from None
     except web.RequestPayloadError:
         raise invalid("the body's transfer coding is broken - at `$`") from None
 

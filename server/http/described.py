@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import blake2b
 from importlib import resources
 from typing import Final
@@ -47,9 +48,15 @@ class _Kept:
 
 def routes(*, dev: bool) -> list[tuple[str, str, Handler]]:
     """The document and the page that shows it."""
-    document = _Kept(msgspec.json.encode(catalogue.build(dev=dev)), JSON_TYPE, None)
+    document = _Kept(_document(dev=dev), JSON_TYPE, None)
     found: list[tuple[str, str, Handler]] = [("GET", "/openapi.json", document.read)]
     folder = resources.files("server.openapi").joinpath("page")
     for path, (name, media) in _PAGE.items():
         found.append(("GET", path, _Kept(folder.joinpath(name).read_bytes(), media, PAGE_POLICY).read))
     return found
+
+
+@cache
+def _document(*, dev: bool) -> bytes:
+    """The document as it is sent: of the code alone, so the same for every server of a process."""
+    return msgspec.json.encode(catalogue.build(dev=dev))

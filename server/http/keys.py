@@ -30,6 +30,8 @@ LOOK_AGAIN_S: Final = 0.25
 """An unknown key may have been made just now; but strangers cannot make the database work harder than this."""
 STALE_S: Final = 10.0
 """Nothing is believed that was read longer ago: a key may have been revoked since."""
+READ_S: Final = 1.0
+"""A storage that takes longer is waited for by nobody: senders give up after 5 s, and must hear before."""
 KEY_CHARS: Final = 256
 
 
@@ -94,7 +96,7 @@ class Keys:
         """
         found = self._named(right, name, number)
         if self._monotonic() - self._read_at > (LOOK_AGAIN_S if found is None else FRESH_S):
-            await self._refresh()
+            await self._refresh(known=found is not None)
             found = self._named(right, name, number)
         return found
 
@@ -107,19 +109,23 @@ class Keys:
         found = self._known.get(digest)
         age = self._monotonic() - self._read_at
         if age > (LOOK_AGAIN_S if found is None else FRESH_S):
-            await self._refresh()
+            await self._refresh(known=found is not None)
             found = self._known.get(digest)
         return found if found is not None and hmac.compare_digest(found.digest, digest) else None
 
-    async def _refresh(self) -> None:
-        """Read all keys, once for all who wait. Raises `Problem` (503) where what is known is too old to go by."""
+    async def _refresh(self, *, known: bool) -> None:
+        """Read all keys, once for all who wait.
+
+        Raises `Problem` (503) where they cannot be, and the one that is asked for is not `known` or too old to go by.
+        """
         if self._reading is None:
             self._reading = asyncio.create_task(self._read(), name="read write keys")
         try:
             # One who gives up must not take the answer from the others.
-            await asyncio.shield(self._reading)
-        except (StoreAway, StoreRefused) as error:
-            if self._monotonic() - self._read_at > STALE_S:
+            async with asyncio.timeout(READ_S):
+                await asyncio.shield(self._reading)
+        except (StoreAway, StoreRefused, TimeoutError) as error:
+            if not known or self._monotonic() - self._read_at > STALE_S:
                 raise unavailable() from error
 
     async def _read(self) -> None:

@@ -26,7 +26,7 @@ class Known(msgspec.Struct, frozen=True):
     row: SessionRow
     segments: list[Segment]
     newest: int
-    """The highest number given out so far."""
+    """The highest number that the store may have as it stands: what it has beyond is of another moment."""
 
 
 def of_watch(watch: WatchSession, threshold: float) -> Known | None:
@@ -58,9 +58,14 @@ def _known(row: SessionRow, state: WatchState) -> Known:
     return Known(row, [*state.track.closed, growing] if growing else state.track.closed.copy(), newest)
 
 
+def stands(known: Known | None, number: int) -> bool:
+    """Whether a stored segment of this number may be told; one that memory holds as well is told from there."""
+    return known is None or number <= known.newest
+
+
 def segments(known: Known | None, stored: Iterable[Segment]) -> list[Segment]:
     """A session's segments in the order of wall-clock time."""
-    numbered = {segment.number: segment for segment in stored if known is None or segment.number <= known.newest}
+    numbered = {segment.number: segment for segment in stored if stands(known, segment.number)}
     if known is not None:
         numbered.update((segment.number, segment) for segment in known.segments)
     return sorted(numbered.values(), key=lambda segment: (segment.start_at, segment.number))

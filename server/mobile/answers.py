@@ -7,11 +7,10 @@ from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
 from protocol.codes import HttpError
 from protocol.mobile_rest import Refused
-from server.http.answers import HEADERS, Problem, clipped, json_answer
+from server.http.answers import Problem, clipped, json_answer
 from server.http.shell import Handler
 
 log = structlog.get_logger(__name__)
@@ -49,13 +48,6 @@ def answering(handler: Answering) -> Handler:
             return json_answer(Refused(clipped(problem.message)), problem.status, problem.headers)
 
     return answered
-
-
-def empty() -> web.Response:
-    """200 without a body."""
-    fields = CIMultiDict(HEADERS)
-    del fields[hdrs.CONTENT_TYPE]
-    return web.Response(body=b"", headers=fields)
 
 
 _CODES: Final = {

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -28,13 +27,14 @@ from server.auth import Claims, Role
 from server.http import bodies
 from server.http.answers import unavailable
 from server.http.asking import check_storage
+from server.http.small import Empty
 from server.metrics import Samples
-from server.mobile.answers import UnframedProblem, empty
-from server.mobile.meaning import Part, parts_of, times_of
-from server.mobile.sessions import AppSessions
+from server.mobile.answers import UnframedProblem
+from server.mobile.meaning import Part, lag_of, parts_of, times_of
+from server.mobile.sessions import AppSessions, Timetable
 from server.mobile.watching import Watching
 from storage.gathering import Full, Gathering
-from storage.mobile import Allowed, AppSession, Brought, Stored
+from storage.mobile import Allowed, AppSession, Brought
 
 THREAD_BYTES: Final = 64 * 1024
 """A batch over this is read beside the event loop."""
@@ -50,6 +50,8 @@ PATIENCE_S: Final = 2.0
 
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class Batches:
@@ -70,7 +72,7 @@ class Batches:
         self._counts, self._samples = counted
         self._held = bodies.Held()
         self._reading = asyncio.Semaphore(LARGE_AT_ONCE)
-        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def append(self, request: web.Request) -> web.Response:
         """`append` and `i`."""
@@ -83,7 +85,7 @@ class Batches:
     async def _post(self, request: web.Request, *, late: bool) -> web.Response:
         check_storage(self._system)
         bearer = await self._sessions.of_bearer(request, late=late)
-        with self._held.hold(request) as holding:
+        with self._held.hold(request, BATCH_BYTES) as holding:
             data = await bodies.read(request, BATCH_BYTES, UNPACKED_BYTES)
             holding.resize(len(data))
             self._counts["late" if late else "append"] += 1
@@ -92,7 +94,7 @@ class Batches:
                 # What is made of a body may weigh much more than the body.
                 holding.resize(len(data) + MESSAGE_COST * (len(batch.messages) + len(batch.undecodable)))
                 await self._take(bearer.session, batch)
-        return empty()
+        return Empty()
 
     async def _read(self, data: bytes) -> Batch:
         try:
@@ -106,7 +108,7 @@ class Batches:
     async def _take(self, session: AppSession, batch: Batch) -> None:
         self._counts["message"] += len(batch.messages)
         self._counts["undecodable"] += len(batch.undecodable)
-        device = (session.project, session.user_uuid)
+        device = session.user_uuid
         lock = self._locks.get(device)
         if lock is None:
             lock = self._locks[device] = asyncio.Lock()
@@ -117,19 +119,19 @@ class Batches:
     async def _take_in_turn(self, session: AppSession, batch: Batch) -> None:
         now = self._system.clock.now()
         large = len(batch.messages) + len(batch.undecodable) > THREAD_MESSAGES
-        times = await asyncio.to_thread(times_of, batch) if large else times_of(batch)
-        table = await self._sessions.sorted_by_time(session, times, now)
-        sort = partial(parts_of, batch, table.of, session, now)
-        parts = await asyncio.to_thread(sort) if large else sort()
+        lag, times = await _perhaps_beside(large, lambda: (lag_of(batch, session, now), times_of(batch)))
+        session = self._sessions.slowed(session, lag)
+        table = await self._sessions.sorted_by_time(session, times, now, large=large)
+        parts = await _perhaps_beside(large, lambda: _credited_parts(batch, table, session, now))
         brought = Brought(now, [_owned(one, session, parts) for one in table.begun], [], [], [])
         for part in parts:
-            learner = credited(part, session)
-            brought.messages.extend([_of(row, learner) for row in part.messages] if learner else part.messages)
+            brought.messages.extend(part.messages)
             brought.changes.append(part.change())
             self._samples.refused += part.refused
+            learner = credited(part, session)
             watched = await self._watch(part, session, learner)
             brought.watching.extend((part.session.session_id, each, learner or "") for each in watched)
-        await self._store(brought)
+        await self._store(brought, sum(part.weight for part in parts))
 
     async def _watch(self, part: Part, session: AppSession, learner: str | None) -> set[str]:
         """Samples to their actors; where they went. Raises `Problem` (503)."""
@@ -139,7 +141,7 @@ class Batches:
             went = None
             if learner is not None:
                 claims = _claims(learner, session.allowed or Allowed())
-                went = await self._watching.take(claims, session.user_uuid, target, made)
+                went = await self._watching.take(claims, part.session, target, made)
             if went is None:
                 self._counts["uncredited"] += len(made)
             else:
@@ -147,10 +149,9 @@ class Batches:
                 found |= went
         return found
 
-    async def _store(self, brought: Brought) -> None:
-        weight = sum(len(row.body) + MESSAGE_COST for row in brought.messages) + MESSAGE_COST
+    async def _store(self, brought: Brought, weight: int) -> None:
         try:
-            await self._gathering.put(brought, weight)
+            await self._gathering.put(brought, weight + MESSAGE_COST)
         except Full:
             raise unavailable("too much waits for storage: keep the batch and try again") from None
         except StoreAway as error:
@@ -173,8 +174,20 @@ def credited(part: Part, bearer: AppSession) -> str | None:
     return None if any(other is not None and other != learner for other in others) else learner
 
 
-def _of(row: Stored, learner: str) -> Stored:
-    return msgspec.structs.replace(row, user_id=learner)
+def _credited_parts(batch: Batch, table: Timetable, session: AppSession, now: int) -> list[Part]:
+    """What the batch brings, by session, with who is credited and what it weighs while it waits."""
+    parts = parts_of(batch, table.of, session, now)
+    for part in parts:
+        learner = credited(part, session)
+        for row in part.messages:
+            row.user_id = learner
+            part.weight += len(row.body) + MESSAGE_COST
+    return parts
+
+
+async def _perhaps_beside(large: bool, work: Callable[[], T]) -> T:  # noqa: FBT001 - said in its name
+    """Its result; what is made of a large batch is made beside the event loop."""
+    return await asyncio.to_thread(work) if large else work()
 
 
 def _owned(begun: AppSession, bearer: AppSession, parts: Sequence[Part]) -> AppSession:

@@ -27,10 +27,13 @@ from protocol.mobile import decode_project
 from server.http import asking
 from server.http.answers import Problem, unavailable
 from server.http.keys import Keys
+from server.http.small import Empty
+from server.http.throttle import address_key
 from server.mobile import images_unpacking as unpacking
-from server.mobile.answers import empty, refused
+from server.mobile.answers import refused
 from server.mobile.images_archive import Limits
 from server.mobile.images_parts import BadParts, boundary_of
+from server.mobile.images_places import PLACES, Places
 from server.mobile.images_unpacking import Refused, Sent
 from server.mobile.sessions import AppSessions
 from storage.files import Files, FilesAway
@@ -45,8 +48,6 @@ RECEIVE_S: Final = 120.0
 """For a body: ten times the largest batch of messages, over the same lines."""
 MEMORY_BYTES: Final = 256 * 1024
 """Of a body that is not worth a file."""
-PLACES: Final = 64
-"""Requests at once: 16 MiB of memory, and 640 MiB of disk while they come."""
 UNPACKED_AT_ONCE: Final = 2
 """Each holds its body in memory, and up to 64 MiB on disk until it is put away."""
 MEDIA_TYPE: Final = "application/octet-stream"
@@ -85,11 +86,14 @@ class ImageDoor:
         self._work = work
         self._counts = counts
         self._limits = limits or Limits()
-        self._places = places
+        self._places = Places(places)
         self._receive_s = receive_s
         self._unpacking = asyncio.Semaphore(UNPACKED_AT_ONCE)
-        self.taken = 0
+
+    @property
+    def taken(self) -> int:
         """Requests that are at it."""
+        return self._places.taken
 
     async def post(self, request: web.Request) -> web.Response:
         """200 without a body when all of it is durable. Raises `Problem`."""
@@ -98,23 +102,13 @@ class ImageDoor:
         if (request.content_length or 0) > BODY_BYTES:
             raise _over()
         if session is None:
-            return empty()
+            return Empty()
         key = await self._keys.project(RIGHT, name=session.project)
         if key is None:
             raise refused(401, "the project of this token is not active")
-        with self._place(), _stored():
+        with self._places.hold(session.session_id, address_key(request.remote)), _stored():
             await self._take(request, session, key, boundary)
-        return empty()
-
-    @contextmanager
-    def _place(self) -> Generator[None]:
-        if self.taken >= self._places:
-            raise unavailable("too many images are coming in: try again")
-        self.taken += 1
-        try:
-            yield
-        finally:
-            self.taken -= 1
+        return Empty()
 
     async def _take(self, request: web.Request, session: AppSession, key: WriteKey, boundary: str) -> None:
         file = str(uuid4())

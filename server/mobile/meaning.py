@@ -22,6 +22,8 @@ from storage.mobile import REST, AppSession, Change, Stored, Target
 ACTIVITY: Final = frozenset({98, 100, 101, 106})
 """Types that keep an app session alive (mobile-ingest.md, "What it means here")."""
 LABEL_CHARS: Final = 256
+LAG_STEP_MS: Final = 400
+"""A lag that is not larger by this than the known one is passed over: a pair of samples has a second of slack."""
 _INT64_MAX: Final = 2**63 - 1
 _UNTIMED: Final = 0
 _FUTURE_MS: Final = 24 * 3600 * 1000
@@ -41,6 +43,8 @@ class Part(msgspec.Struct):
     closing: bool = False
     refused: int = 0
     """Events of players that no sample can be made of, or that are too old."""
+    weight: int = 0
+    """Of its messages, while they wait."""
 
     def change(self) -> Change:
         """Of its session."""
@@ -51,6 +55,7 @@ class Part(msgspec.Struct):
             self.user_label,
             self.anonymous_label,
             self.closing,
+            self.session.lag,
         )
 
     @property
@@ -61,6 +66,22 @@ class Part(msgspec.Struct):
 
 Router = Callable[[int], AppSession]
 """A message's time, by the client's clock, to its session; asked in the order of time."""
+
+
+def lag_of(batch: Batch, session: AppSession, now: int) -> int:
+    """How much too late the session's offset places what the device says, as far as is known by now (decision 0011).
+
+    Nothing is sent before it is said, so a 107 or a player's event from the future shows an offset that is too large.
+    """
+    latest = now - session.offset + _FUTURE_MS
+    said = (one.at for one in batch.messages if _is_of_the_player(one) and one.at <= latest)
+    lag = max(said, default=0) + session.offset - now
+    return lag if lag > session.lag + LAG_STEP_MS else session.lag
+
+
+def _is_of_the_player(one: Message) -> bool:
+    body = one.body
+    return type(body) is BatchMeta or (type(body) is CustomEvent and body.name in samples.NAMES)
 
 
 def times_of(batch: Batch) -> list[int]:
@@ -140,7 +161,7 @@ def _sample(part: Part, body: CustomEvent, at: int, digest: bytes, now: int) -> 
         part.refused += 1
         return
     try:
-        target, made = samples.read(body.name, body.payload, at, digest, part.session.target)
+        target, made = samples.read(body.name, body.payload, at, digest, part.session.target, part.session.lag)
     except samples.NoSample:
         part.refused += 1
         return

@@ -38,16 +38,18 @@ def session(listed: ListedSession) -> MobileSessionItem:
 
 
 def message(stored: StoredMessage) -> MobileMessageItem:
-    """An item of the timeline: decoded where it can be, raw where it cannot."""
-    number, at = stored.place.type, moment(stored.place.at)
-    try:
-        body = None if stored.undecodable else read_body(number, stored.body)
-    except Unreadable:
-        # It was kept as one that decodes by another version of this server.
-        return MobileMessageItem(at, number, None, None, b64encode(stored.body).decode(), undecodable=True)
+    """An item of the timeline: decoded where it can be, raw where it cannot, or is too long to be shown whole."""
+    number, at, cut = stored.place.type, moment(stored.place.at), stored.size > len(stored.body)
+    undecodable = stored.undecodable
+    body = None
+    if not undecodable and not cut:
+        try:
+            body = read_body(number, stored.body)
+        except Unreadable:
+            undecodable = True  # it was kept as one that decodes by another version of this server
     if body is None:
-        raw = b64encode(stored.body).decode()
-        return MobileMessageItem(at, number, None, None, raw, undecodable=stored.undecodable)
+        raw, size = b64encode(stored.body).decode(), stored.size if cut else msgspec.UNSET
+        return MobileMessageItem(at, number, None, None, raw, undecodable, size)
     name = _INNER_CAPITAL.sub("_", type(body).__name__.removeprefix(OLDER)).lower()
     return MobileMessageItem(at, number, name, msgspec.to_builtins(body), None, undecodable=False)
 

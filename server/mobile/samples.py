@@ -4,7 +4,9 @@ A sample's number is made of its message's time, so that the order of batches, a
 
     server ms since 2019-02-12 x 4096 + what the event is (3 bits) + a hash of the message (9 bits)
 
-Of two events in one millisecond the one that says less goes first; the same one twice has the same number.
+That time is by the offset of the session's start, and so the same for ever; the sample's own is earlier where the start
+is known to have been long under way. Of two events in one millisecond the one that says less goes first; the same one
+twice has the same number.
 """
 
 from __future__ import annotations
@@ -13,13 +15,12 @@ from typing import Final
 
 import msgspec
 
+from actors.machines.placing import EPOCH_MS, PER_MS
 from actors.machines.track import SEEKING, STATES, Sample
 from protocol.mobile_rest import PlayerEvent
 from protocol.types import canonical_id
 from storage.mobile import Target
 
-EPOCH_MS: Final = 1_550_000_000_000
-_PER_MS: Final = 4096
 _PER_KIND: Final = 512
 _HEARTBEAT: Final = 0
 _SEEK_FROM: Final = 1
@@ -37,17 +38,17 @@ class NoSample(Exception):
     """The payload is none that a sample can be made of; the message says why."""
 
 
-def read(name: str, payload: str, at: int, digest: bytes, default: Target) -> tuple[Target, list[Sample]]:
+def read(name: str, payload: str, at: int, digest: bytes, default: Target, lag: int) -> tuple[Target, list[Sample]]:
     """The samples of an event `name` of `NAMES` at server time `at`, and what they belong to. Raises `NoSample`.
 
-    `digest` is the message's hash; `default` what its session said at the start.
+    `digest` is the message's hash; `default` what its session said at the start; `lag` how much earlier it was.
     """
     try:
         event = _DECODER.decode(payload)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         raise NoSample(str(error)) from None
     target = _target(event, default)
-    return target, _seek(event, at, digest) if name == SEEK else [_plain(name, event, at, digest)]
+    return target, _seek(event, at, digest, lag) if name == SEEK else [_plain(name, event, at, digest, lag)]
 
 
 def _target(event: PlayerEvent, default: Target) -> Target:
@@ -62,22 +63,22 @@ def _target(event: PlayerEvent, default: Target) -> Target:
     return default
 
 
-def _plain(name: str, event: PlayerEvent, at: int, digest: bytes) -> Sample:
+def _plain(name: str, event: PlayerEvent, at: int, digest: bytes, lag: int) -> Sample:
     if event.position is None:
         raise NoSample("no position")
     state = STATES[event.state or _STATES[name]]
-    return _sample(event, at, number(at, _KINDS[name], digest), event.position, state)
+    return _sample(event, at - lag, number(at, _KINDS[name], digest), event.position, state)
 
 
-def _seek(event: PlayerEvent, at: int, digest: bytes) -> list[Sample]:
+def _seek(event: PlayerEvent, at: int, digest: bytes, lag: int) -> list[Sample]:
     """Two: where the playhead was, and where it is; nothing is played between them."""
     to = event.position if event.to is None else event.to
     if event.start is None or to is None:
         raise NoSample("a seek needs `from` and `to`")
     state = STATES[event.state or "seeking"]
     return [
-        _sample(event, at, number(at, _SEEK_FROM, digest), event.start, SEEKING),
-        _sample(event, at, number(at, _SEEK_TO, digest), to, state),
+        _sample(event, at - lag, number(at, _SEEK_FROM, digest), event.start, SEEKING),
+        _sample(event, at - lag, number(at, _SEEK_TO, digest), to, state),
     ]
 
 
@@ -89,4 +90,9 @@ def _sample(event: PlayerEvent, at: int, seq: int, position: float, state: int) 
 
 def number(at: int, kind: int, digest: bytes) -> int:
     """The number of a sample: rises with time, and is the same whenever the message comes again."""
-    return (at - EPOCH_MS) * _PER_MS + kind * _PER_KIND + int.from_bytes(digest[:2]) % _PER_KIND
+    return first_number(at) + kind * _PER_KIND + int.from_bytes(digest[:2]) % _PER_KIND
+
+
+def first_number(at: int) -> int:
+    """The lowest of that millisecond."""
+    return (at - EPOCH_MS) * PER_MS

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import asyncio
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -112,6 +113,14 @@ class AppSessions:
         if len(self._cached) > self._cached_max:
             self._cached.popitem(last=False)
 
+    def slowed(self, session: AppSession, lag: int) -> AppSession:
+        """The session, whose start is known to have been so long under way."""
+        if lag != session.lag:
+            session = msgspec.structs.replace(session, lag=lag)
+            if session.session_id in self._cached:  # not where its learner was erased meanwhile
+                self.remember(session)
+        return session
+
     def forget(self, user_id: str) -> None:
         """The learner is erased."""
         for key in [key for key, session in self._cached.items() if session.user_id == user_id]:
@@ -119,13 +128,15 @@ class AppSessions:
 
     # -- late data ----------------------------------------------------------------------------------------------------
 
-    async def sorted_by_time(self, session: AppSession, times: Sequence[int], now: int) -> Timetable:
+    async def sorted_by_time(
+        self, session: AppSession, times: Sequence[int], now: int, *, large: bool = False
+    ) -> Timetable:
         """Where messages of these times (the client's, rising) go. Raises `Problem` (503).
 
-        Times that no clock shows stay with the token's session: nothing is made of them.
+        Times that no clock shows stay with the token's session: nothing is made of them. `large`: there are so many
+        that they are looked through beside the event loop.
         """
-        start = session.started_at - session.offset
-        early = [time for time in times if oldest(session, now) <= time < start]
+        early = times[bisect_left(times, oldest(session, now)) : bisect_left(times, _began(session))]
         if not early:
             return Timetable(session, [], [])
         try:
@@ -135,10 +146,12 @@ class AppSessions:
         found = [one for one in known if one.session_id != session.session_id]
         found.sort(key=lambda one: (_began(one), one.session_id))
         table = Timetable(session, found, [])
-        for time in early:
-            if table.of(time) is session:
-                table.begin(await self._own(session, time), time)
-        return table
+        place = 0
+        while True:
+            place = await asyncio.to_thread(table.missing, early, place) if large else table.missing(early, place)
+            if place == len(early):
+                return table
+            table.begin(await self._own(session, early[place]), early[place])
 
     async def _own(self, session: AppSession, time: int) -> AppSession:
         """A session for late data that belongs to none."""
@@ -163,11 +176,20 @@ class Timetable:
         self._others = found
         self._until = {one.session_id: one.newest_at - one.offset + SILENCE_MS for one in found}
 
+    def missing(self, times: Sequence[int], place: int) -> int:
+        """Of times before the current session, from a place on: that of the first for which a session must begin.
+
+        How many there are where there is none such. What no session may begin for any more goes to the last that did.
+        """
+        for at in range(place, len(times)):
+            if self.of(times[at]) is self.current:
+                if len(self.begun) < BEGUN_MAX:
+                    return at
+                self._until[self.begun[-1].session_id] = times[at] + SILENCE_MS
+        return len(times)
+
     def begin(self, session: AppSession, time: int) -> None:
         """One more session, which begins at `time`."""
-        if len(self.begun) >= BEGUN_MAX:
-            self._until[self.begun[-1].session_id] = time + SILENCE_MS
-            return
         self.begun.append(session)
         self._others.append(session)
         self._others.sort(key=lambda one: (_began(one), one.session_id))

@@ -64,7 +64,7 @@ class Tokens:
         return Token(*numbers)
 
     def _signature(self, said: str) -> bytes:
-        return hmac.new(self._secret, said.encode(), hashlib.sha256).digest()
+        return hmac.digest(self._secret, said.encode(), "sha256")
 
 
 def derived(secret: str) -> bytes:

@@ -24,6 +24,22 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *about.OPERATIONS,
 )
 
+TAGS: Final[dict[str, str]] = {
+    "Heartbeats": "What players say. With a WebSocket it is `GET /ws`.",
+    "Mobile": "Binary batches of mobile SDKs, and the app sessions made of them.",
+    "xAPI": "Statements of the xAPI Video Profile.",
+    "Events": "What servers and pages say happened, and its figures over time.",
+    "Webhooks": "What a conference server tells.",
+    "Rooms": "Classes: time-table, presence, recordings.",
+    "Learning": "What a learner's dashboards read; staff may read anybody's.",
+    "Video engagement": "Who watched what of recorded lessons.",
+    "Exports": "Attendance as tables, watch sessions as statements.",
+    "Catalog": "What the owners of products, classes, contents and enrolments tell.",
+    "Learners": "A person's right to be forgotten.",
+    "Server": "Health, metrics, and this document.",
+}
+"""All groups, in the order of the page, with what belongs to them."""
+
 INFO: Final[Schema] = {
     "title": "Rollcall",
     "version": "1",
@@ -56,4 +72,4 @@ def examples() -> dict[str, Any]:
 
 def build(*, dev: bool) -> dict[str, Any]:
     """The document."""
-    return document(operations(dev=dev), examples(), info=INFO)
+    return document(operations(dev=dev), examples(), info=INFO, tags=TAGS)

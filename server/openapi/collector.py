@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from protocol import collector
+from protocol import collector, limits
 from protocol.analytics import ApiCallsAnswer, EngagementAnswer, ViewsAnswer
 from protocol.collector import Kept, KeptBatch
 from server.openapi.words import (
@@ -28,13 +28,34 @@ _STAFF: Final = forbidden("For staff and admin.")
 _BEACON: Final = ("text/plain",)
 """What a beacon sends without asking first."""
 
-_WORD: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 128}
-_NUMBER: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 9007199254740991}
-_CONTENT: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": collector.CONTENT_CHARS}
-_ANY: Final[Schema] = {"type": ["string", "null"]}
-_TIME: Final[Schema] = {"type": ["string", "number", "null"], "description": "RFC 3339 or epoch ms; default: now."}
+_STORABLE: Final = "^[^\\u0000]*$"
+_WORD: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": limits.ID_CHARS, "pattern": _STORABLE}
+_NUMBER: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": limits.INT_MAX}
+_NOTHING: Final[Schema] = {"type": "null"}
+_CONTENT: Final[Schema] = {**_WORD, "maxLength": collector.CONTENT_CHARS}
+_IDENTITY: Final[Schema] = {"anyOf": [{**_WORD, "minLength": 0}, _NUMBER, _NOTHING]}
+_ANY: Final[Schema] = {"type": ["string", "null"], "pattern": _STORABLE}
+_TIME: Final[Schema] = {
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {
+            "type": "integer",
+            "minimum": collector.TIME_FROM_MS,
+            "exclusiveMaximum": collector.TIME_TO_MS,
+            "description": "Epoch ms.",
+        },
+        {
+            "type": "number",
+            "minimum": collector.TIME_FROM_MS // 1000,
+            "exclusiveMaximum": collector.TIME_TO_MS // 1000,
+            "description": "Epoch seconds.",
+        },
+        {"enum": ["", None]},
+    ],
+    "description": "When it happened, 2000 to 2099; default: when it came. Digits may also be text.",
+}
 _EVENT_ID: Final[Schema] = {
-    "type": ["string", "integer", "null"],
+    "anyOf": [{**_ANY, "maxLength": collector.EVENT_ID_CHARS}, _NUMBER],
     "description": "Sent again under the same id within 30 days it is one event.",
 }
 _METADATA: Final[Schema] = {"type": ["object", "null"], "description": "At most 16 KiB; unknown fields become `extra`."}
@@ -42,8 +63,18 @@ _COMMON: Final[dict[str, Any]] = {
     "metadata": _METADATA,
     "timestamp": _TIME,
     "eventId": _EVENT_ID,
-    "writeKey": {"type": "string", "description": "For those that cannot set `X-Write-Key`; never stored."},
+    "writeKey": {
+        "description": "Text, for those that cannot set `X-Write-Key`, beside which nobody looks at it; never stored."
+    },
 }
+
+
+def _typed(tag: str, event: Schema) -> Schema:
+    """An event as it stands in a batch."""
+    properties = {"type": {"const": tag}, **event["properties"]}
+    return {"type": "object", "required": ["type", *event["required"]], "properties": properties}
+
+
 _VIEW: Final[Schema] = {
     "type": "object",
     "required": ["app", "contentId", "contentType"],
@@ -51,10 +82,10 @@ _VIEW: Final[Schema] = {
         "app": _WORD,
         "contentId": {"anyOf": [_CONTENT, _NUMBER], "description": "`METHOD:/path` for API calls."},
         "contentType": _WORD,
-        "userId": {"type": ["string", "integer", "null"]},
-        "sessionId": {"type": ["string", "integer", "null"]},
+        "userId": _IDENTITY,
+        "sessionId": _IDENTITY,
         "duration": {"type": ["number", "null"], "minimum": 0, "maximum": collector.DURATION_MAX_S},
-        "ipAddress": {"type": ["string", "null"], "description": "Kept as its /24 or /48."},
+        "ipAddress": {**_ANY, "description": "Kept as its /24 or /48."},
         "deviceType": {"type": ["string", "null"], "enum": ["desktop", "mobile", "tablet", "tv", None]},
         "referrer": _ANY,
         "url": _ANY,
@@ -68,10 +99,10 @@ _ENGAGEMENT: Final[Schema] = {
     "required": ["userId", "metricType", "targetId", "targetType"],
     "properties": {
         "userId": {"anyOf": [_WORD, _NUMBER]},
-        "metricType": {"type": "string", "minLength": 1, "maxLength": 64, "description": "`like`, `share`, ..."},
+        "metricType": {**_WORD, "maxLength": 64, "description": "`like`, `share`, ..."},
         "targetId": {"anyOf": [_CONTENT, _NUMBER]},
         "targetType": _WORD,
-        "app": {"type": ["string", "null"]},
+        "app": {**_ANY, "maxLength": limits.ID_CHARS},
         **_COMMON,
     },
 }
@@ -82,7 +113,13 @@ _BATCH: Final[Schema] = {
         "events": {
             "type": "array",
             "maxItems": collector.EVENTS_MAX,
-            "items": {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["view", "engagement"]}}},
+            "items": {
+                "anyOf": [
+                    _typed("view", _VIEW),
+                    _typed("engagement", _ENGAGEMENT),
+                    {"description": "Anything else is named in `rejected`, and the others are kept."},
+                ]
+            },
         },
         "writeKey": _COMMON["writeKey"],
     },
@@ -128,8 +165,7 @@ _STEP: Final = Parameter(
 
 
 def _content(name: str, description: str) -> Parameter:
-    schema = {"type": "string", "minLength": 1, "maxLength": collector.CONTENT_CHARS, "pattern": "^[^\\u0000]*$"}
-    return Parameter(name, schema, description)
+    return Parameter(name, _CONTENT, description)
 
 
 OPERATIONS: Final = (

@@ -75,8 +75,10 @@ _SECURITY_SCHEMES: Final[Json] = {
 _PATTERNS: Final = {r"\A[^\x00]*\Z": "^[^\\u0000]*$"}
 
 
-def document(operations: Sequence[Operation], examples: Mapping[str, Any], *, info: Schema) -> Json:
-    """The document; `examples` by operation name are real answers of its first 2xx."""
+def document(
+    operations: Sequence[Operation], examples: Mapping[str, Any], *, info: Schema, tags: Mapping[str, str]
+) -> Json:
+    """The document; `examples` by operation name are real answers of its first 2xx, `tags` what belongs to each."""
     types = _types(operations)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = {id(kind): _portable(schema) for kind, schema in zip(types, schemas, strict=True)}
@@ -87,7 +89,7 @@ def document(operations: Sequence[Operation], examples: Mapping[str, Any], *, in
     return {
         "openapi": VERSION,
         "info": dict(info),
-        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
+        "tags": [{"name": name, "description": said} for name, said in tags.items()],
         "paths": paths,
         "components": {
             "schemas": {name: _portable(schema) for name, schema in sorted(components.items())} | _zone(),

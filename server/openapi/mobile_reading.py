@@ -63,8 +63,8 @@ OPERATIONS: Final = (
         tag=_TAG,
         summary="One app session: device, messages, images",
         description="Messages come in the order of time, images in that of their hashes; each of the two is a page. A "
-        "page of messages ends at `limit` or at 1 MiB of bodies. Messages of type -1 are what followed in a batch in "
-        "which nothing more could be told apart.",
+        "page of messages ends at `limit` or at 1 MiB of bodies; of a longer body it has the beginning. Messages of "
+        "type -1 are what followed in a batch in which nothing more could be told apart.",
         parameters=(
             _SESSION,
             _limit(1000, 200, "Messages of a page, and images."),

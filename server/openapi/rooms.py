@@ -124,6 +124,7 @@ OPERATIONS: Final = (
         name="readTimeline",
         tag=_TAG,
         summary="How many were there when",
+        description="At most 100,000 points: a room that went on for weeks wants a longer `step`.",
         parameters=(
             _ROOM,
             Parameter("step", {"type": "integer", "minimum": 1, "maximum": 3600, "default": 60}, "Seconds a point."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from protocol import limits
 from protocol.xapi import profile
 from server.openapi.words import (
     RANGE,
@@ -22,17 +23,54 @@ from server.xapi.reading import StatementRefusal
 
 _TAG: Final = "xAPI"
 _UUID: Final[Schema] = {"type": "string", "format": "uuid"}
+_NOTHING: Final[Schema] = {"type": "null"}
+_IRI: Final[Schema] = {
+    "type": "string",
+    "maxLength": profile.IRI_CHARS,
+    "pattern": "^[A-Za-z][A-Za-z0-9+.-]*:[^\\s\\u0000-\\u001f\\u007f]+$",
+}
+_NAME: Final[Schema] = {
+    "anyOf": [
+        {"type": "string", "minLength": 1, "maxLength": limits.ID_CHARS, "pattern": "^[^\\u0000]*$"},
+        {"type": "integer", "minimum": 0, "maximum": limits.INT_MAX},
+    ]
+}
+_LEARNER: Final[Schema] = {
+    "type": "object",
+    "properties": {"objectType": {"const": "Agent"}},
+    "anyOf": [
+        {
+            "required": ["account"],
+            "properties": {
+                "account": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {"homePage": {"anyOf": [_IRI, _NOTHING]}, "name": _NAME},
+                }
+            },
+        },
+        {"required": ["mbox"], "properties": {"mbox": {"type": "string", "pattern": "^mailto:[^\\u0000]{1,128}$"}}},
+    ],
+    "description": "By `account`, else by `mbox`; whoever is neither is no learner.",
+}
+_EXTENDED: Final[Schema] = {"type": ["object", "null"], "properties": {"extensions": {"type": ["object", "null"]}}}
 _STATEMENT: Final[Schema] = {
     "type": "object",
     "required": ["actor", "verb", "object"],
     "properties": {
-        "id": _UUID,
-        "actor": {"type": "object"},
-        "verb": {"type": "object", "required": ["id"]},
-        "object": {"type": "object"},
-        "result": {"type": "object"},
-        "context": {"type": "object"},
-        "timestamp": {"type": "string"},
+        "id": {"anyOf": [_UUID, _NOTHING]},
+        "actor": _LEARNER,
+        "verb": {"type": "object", "required": ["id"], "properties": {"id": _IRI}},
+        "object": {
+            "type": "object",
+            "anyOf": [
+                {"required": ["id"], "properties": {"id": _IRI}},
+                {"required": ["objectType"], "properties": {"objectType": {"not": {"const": "Activity"}}}},
+            ],
+        },
+        "result": _EXTENDED,
+        "context": _EXTENDED,
+        "timestamp": {"type": ["string", "null"], "format": "date-time", "description": "At most 5 minutes ahead."},
     },
 }
 _HEADERS: Final = (profile.VERSION_HEADER, profile.THROUGH_HEADER)

@@ -55,7 +55,7 @@ class Media(msgspec.Struct, frozen=True):
 
 
 def find_tools() -> Tools:
-    """The system's, else the ffmpeg that a wheel brings (`pip install rollcall[media]`), which has no ffprobe."""
+    """The system's, else the ffmpeg that a wheel brings (`pip install imageio-ffmpeg`), which has no ffprobe."""
     ffmpeg, ffprobe = shutil.which("ffmpeg"), shutil.which("ffprobe")
     return Tools(Path(ffmpeg) if ffmpeg else _of_the_wheel(), Path(ffprobe) if ffprobe else None)
 

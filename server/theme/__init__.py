@@ -61,7 +61,10 @@ def _read(path: Path) -> Theme:
     try:
         with path.open("rb") as file:
             return _DECODER.decode(file.read(_BYTES_MAX))
-    except (OSError, msgspec.DecodeError, ValueError) as error:
+    except OSError as error:
+        message = f"{path}: {error.strerror}"
+        raise ThemeError(message) from error
+    except (msgspec.DecodeError, ValueError) as error:
         message = f"{path}: {error}"
         raise ThemeError(message) from error
 

@@ -9,6 +9,15 @@ from __future__ import annotations
 
 from storage.embedded.binaries import MAJOR
 from storage.embedded.layout import EmbeddedError, InUseError
-from storage.embedded.server import EmbeddedPostgres, EmbeddedState, preflight, running_dsn
+from storage.embedded.server import EmbeddedPostgres, EmbeddedState, has_database, preflight, running_dsn
 
-__all__ = ["MAJOR", "EmbeddedError", "EmbeddedPostgres", "EmbeddedState", "InUseError", "preflight", "running_dsn"]
+__all__ = [
+    "MAJOR",
+    "EmbeddedError",
+    "EmbeddedPostgres",
+    "EmbeddedState",
+    "InUseError",
+    "has_database",
+    "preflight",
+    "running_dsn",
+]

@@ -233,6 +233,11 @@ class EmbeddedPostgres:
                 await asyncio.wait_for(process.wait(), bound_s)
 
 
+def has_database(data_dir: Path) -> bool:
+    """Whether a database was ever made in `data_dir`. Changes nothing."""
+    return Layout(data_dir).has_cluster
+
+
 def running_dsn(data_dir: Path) -> str | None:
     """Return the address of a database that another process runs in `data_dir` right now, else None.
 

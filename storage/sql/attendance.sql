@@ -33,8 +33,7 @@ SELECT f.id, f.start_at
 
 -- name: attendance_page
 -- A page of those who were in a class, by id, behind $2.
-SELECT room_id, user_id, name, role, first_join, last_leave, presence_ms, late_ms, late, attended, camera_ms,
-       microphone_ms, screen_ms, talk_ms, hand_raises, polls_answered, telephone
+SELECT user_id, name, role, first_join, last_leave, camera_ms, microphone_ms, screen_ms
   FROM attendance
  WHERE room_id = $1 AND user_id > $2
  ORDER BY user_id

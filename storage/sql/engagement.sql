@@ -61,14 +61,56 @@ SELECT p.second, sum(p.plays)::integer AS plays, sum(p.viewers)::integer AS view
  GROUP BY p.second;
 
 -- name: engagement_others_between
--- The learners with something in [$4, $5) and something outside; those whose row does not say it yet too.
-SELECT user_id FROM engagement_learners
- WHERE kind = $1 AND content_id = $2 AND version = $3 AND user_id > $6
-   AND (first_start IS NULL
-        OR (first_start < $5::timestamptz AND last_start >= $4::timestamptz
-            AND (first_start < $4 OR last_start >= $5 OR last_end >= $5)))
- ORDER BY user_id
- LIMIT $7;
+-- The learners with something in [$4, $5) and something outside, and what of the facts is theirs at its end: as kept, where
+-- nothing came later, else out of what was played before ($8: sessions of this version begin then; NULL: all are).
+-- `content_ms` NULL: to be worked out of all their rows. Their row does not say it yet; or something without wall time, so
+-- told by others, lies beyond the end ($9, or what their client told) and is to be cut there.
+WITH l AS MATERIALIZED (
+    SELECT user_id, told_ms, completed_at, coverage, content_ms, furthest_ms, first_start IS NOT NULL AS known,
+           last_end IS NULL OR last_end < $5::timestamptz AS over
+      FROM engagement_learners
+     WHERE kind = $1 AND content_id = $2 AND version = $3 AND user_id > $6
+       AND (first_start IS NULL
+            OR (first_start < $5 AND last_start >= $4::timestamptz
+                AND (first_start < $4 OR last_start >= $5 OR last_end >= $5)))
+     ORDER BY user_id
+     LIMIT $7
+)
+SELECT l.user_id, l.told_ms, l.completed_at,
+       ARRAY(SELECT b FROM unnest(f.coverage) AS piece, LATERAL (VALUES (lower(piece)), (upper(piece))) AS e (b) ORDER BY b)
+           AS bounds,
+       f.content_ms, f.furthest_ms
+  FROM l
+  LEFT JOIN LATERAL (
+        SELECT l.coverage, l.content_ms, l.furthest_ms WHERE l.known AND l.over
+         UNION ALL
+        SELECT range_agg(int4range(least(g.playhead_start_ms, 2147483646)::integer,
+                                   least(g.playhead_end_ms, 2147483646)::integer)),
+               CASE WHEN bool_or(g.playhead_end_ms > coalesce($9::bigint, l.told_ms) AND g.start_timestamp = g.end_timestamp)
+                    THEN NULL ELSE coalesce(sum(g.playhead_end_ms - g.playhead_start_ms), 0)::bigint END,
+               coalesce(max(g.playhead_end_ms), 0)
+          FROM study_logs AS g
+         WHERE g.kind = $1 AND g.content_id = $2 AND g.user_id = l.user_id AND g.verified AND g.end_timestamp < $5
+           AND ($8::timestamptz IS NULL OR EXISTS (
+                SELECT FROM watch_sessions AS w WHERE w.session_id = g.session_id AND w.started_at >= $8))
+        HAVING l.known AND NOT l.over) AS f ON true
+ ORDER BY l.user_id;
+
+-- name: engagement_played_between
+-- Sessions of some learners that began in [$4, $5), with all that counts of them in the order of time: as lists of numbers,
+-- a tenth of what rows of segments cost to receive.
+SELECT s.user_id, s.session_id, s.started_at, s.ended_at, s.last_sample_at, s.position_ms, s.duration_ms,
+       CASE WHEN s.door = 'xapi' THEN s.covered_ms END AS told_ms, g.starts, g.ends, g.lows, g.highs
+  FROM unnest($3::text[]) AS u (user_id)
+  JOIN watch_sessions AS s ON s.kind = $1 AND s.content_id = $2 AND s.user_id = u.user_id
+ CROSS JOIN LATERAL (
+       SELECT array_agg((date_part('epoch', start_timestamp) * 1000)::bigint) AS starts,
+              array_agg((date_part('epoch', end_timestamp) * 1000)::bigint) AS ends,
+              array_agg(playhead_start_ms) AS lows, array_agg(playhead_end_ms) AS highs
+         FROM (SELECT start_timestamp, end_timestamp, playhead_start_ms, playhead_end_ms FROM study_logs AS p
+                WHERE p.session_id = s.session_id AND p.verified
+                ORDER BY start_timestamp, number) AS p) AS g
+ WHERE s.started_at >= $4 AND s.started_at < $5;
 
 -- name: engagement_ends
 -- How far viewers came, in $5 buckets of $4 ms; $6 is now; [$7, $8) as in `engagement_totals_within`, NULL: of all. The same quotients as in actors/figures/engagement.py.
@@ -154,11 +196,41 @@ SELECT coalesce(sum(sessions), 0)::bigint AS sessions, coalesce(sum(known), 0)::
 SELECT count(*) AS users FROM engagement_replayers WHERE days && int4range($1, $2);
 
 -- name: engagement_between
--- The same of any period, not of whole days: over the sessions themselves.
-SELECT count(*) AS sessions, count(*) FILTER (WHERE known) AS known, count(*) FILTER (WHERE completed) AS completed,
-       count(*) FILTER (WHERE replay) AS replays, count(DISTINCT (kind, content_id, user_id)) FILTER (WHERE known) AS starts,
-       count(*) FILTER (WHERE reached >= 1), count(*) FILTER (WHERE reached >= 2),
-       count(*) FILTER (WHERE reached >= 3), count(*) FILTER (WHERE reached >= 4),
-       count(*) FILTER (WHERE at_end), count(DISTINCT user_id) FILTER (WHERE replay) AS users
-  FROM engagement_sessions
- WHERE started_at >= $1 AND started_at < $2;
+-- The same of any period [$1, $2): its whole days [$3, $4), which last from $5 to $6, as they are kept, and its edges over
+-- the sessions themselves; of these, learners and contents are new whom none of the whole days has.
+WITH edge AS MATERIALIZED (
+    SELECT * FROM engagement_sessions WHERE started_at >= $1::timestamptz AND started_at < $5::timestamptz
+     UNION ALL
+    SELECT * FROM engagement_sessions WHERE started_at >= $6::timestamptz AND started_at < $2::timestamptz
+), days AS (
+    SELECT coalesce(sum(sessions), 0) AS sessions, coalesce(sum(known), 0) AS known, coalesce(sum(completed), 0) AS completed,
+           coalesce(sum(replays), 0) AS replays, coalesce(sum(known) FILTER (WHERE before < $3), 0) AS starts,
+           coalesce(sum(reached_25), 0) AS reached_25, coalesce(sum(reached_50), 0) AS reached_50,
+           coalesce(sum(reached_75), 0) AS reached_75, coalesce(sum(reached_90), 0) AS reached_90,
+           coalesce(sum(reached_100), 0) AS reached_100
+      FROM engagement_days
+     WHERE day >= $3 AND day < $4
+), edges AS (
+    SELECT count(*) AS sessions, count(*) FILTER (WHERE known) AS known, count(*) FILTER (WHERE completed) AS completed,
+           count(*) FILTER (WHERE replay) AS replays, count(*) FILTER (WHERE reached >= 1) AS reached_25,
+           count(*) FILTER (WHERE reached >= 2) AS reached_50, count(*) FILTER (WHERE reached >= 3) AS reached_75,
+           count(*) FILTER (WHERE reached >= 4) AS reached_90, count(*) FILTER (WHERE at_end) AS reached_100
+      FROM edge
+), starts AS (
+    SELECT count(*) AS starts
+      FROM (SELECT DISTINCT kind, content_id, user_id FROM edge WHERE known) AS e
+     WHERE NOT EXISTS (SELECT FROM engagement_sessions AS s
+                        WHERE s.kind = e.kind AND s.content_id = e.content_id AND s.user_id = e.user_id
+                          AND s.known AND s.day >= $3 AND s.day < $4)
+), users AS (
+    SELECT count(*) AS users
+      FROM (SELECT user_id FROM edge WHERE replay
+             UNION
+            SELECT user_id FROM engagement_replayers WHERE days && int4range($3, $4)) AS u
+)
+SELECT (d.sessions + e.sessions)::bigint AS sessions, (d.known + e.known)::bigint AS known,
+       (d.completed + e.completed)::bigint AS completed, (d.replays + e.replays)::bigint AS replays,
+       (d.starts + s.starts)::bigint AS starts, (d.reached_25 + e.reached_25)::bigint,
+       (d.reached_50 + e.reached_50)::bigint, (d.reached_75 + e.reached_75)::bigint,
+       (d.reached_90 + e.reached_90)::bigint, (d.reached_100 + e.reached_100)::bigint, u.users
+  FROM days AS d, edges AS e, starts AS s, users AS u;

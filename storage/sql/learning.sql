@@ -83,10 +83,13 @@ SELECT room_id, joined_at, left_at, number >= $4 FROM presence_intervals
  WHERE user_id = $1 AND joined_at >= $2::timestamptz - INTERVAL '30 days' AND joined_at < $3 AND left_at > $2;
 
 -- name: watched_in_time
--- Wall time of recorded lessons in [$2, $3); a segment has one sitting, never seven days.
-SELECT start_timestamp, end_timestamp FROM study_logs
+-- Wall time of recorded lessons in [$2, $3); a segment has one sitting, never seven days. Of sessions in memory ($4) what
+-- is beyond a number ($5) was worked out anew there, and is written with the next checkpoint (decision 0011).
+SELECT start_timestamp, end_timestamp FROM study_logs AS t
  WHERE user_id = $1 AND start_timestamp >= $2::timestamptz - INTERVAL '7 days' AND start_timestamp < $3 AND end_timestamp > $2
-   AND verified AND content_id IS NOT NULL;
+   AND verified AND content_id IS NOT NULL
+   AND NOT EXISTS (SELECT FROM unnest($4::text[], $5::integer[]) AS held (session_id, newest)
+                    WHERE held.session_id = t.session_id AND t.number > held.newest);
 
 -- name: contents_offered
 -- Published in [$3, $4), or then first watched by the learner: what is older has its first second before $3.

@@ -10,14 +10,14 @@ RETURNING session_id;
 -- name: mobile_app_session
 -- Of a token's bearer.
 SELECT session_id, project, user_uuid, user_id, claims::text, user_label, started_at, newest_at, clock_offset_ms,
-       target::text
+       target::text, lag_ms
   FROM mobile_sessions
  WHERE session_id = $1;
 
 -- name: mobile_sessions_before
 -- Where late data may belong: sessions of this device that began by $3, the latest first.
 SELECT session_id, project, user_uuid, user_id, claims::text, user_label, started_at, newest_at, clock_offset_ms,
-       target::text
+       target::text, lag_ms
   FROM mobile_sessions
  WHERE project = $1 AND user_uuid = $2 AND started_at BETWEEN $4 AND $3
  ORDER BY started_at DESC, session_id DESC
@@ -27,11 +27,11 @@ SELECT session_id, project, user_uuid, user_id, claims::text, user_label, starte
 -- Sessions that nobody started: late data of a time that belongs to none. In the order of their keys, as all below.
 INSERT INTO mobile_sessions (
     session_id, project, user_uuid, user_id, claims, started_at, active_at, newest_at, alive_at, clock_offset_ms,
-    device, target)
-SELECT id, project, user_uuid, user_id, claims, at, at, at, alive_at, clock_offset, device, target
+    device, target, lag_ms)
+SELECT id, project, user_uuid, user_id, claims, at, at, at, alive_at, clock_offset, device, target, lag
   FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[],
-              $8::bigint[], $9::jsonb[], $10::jsonb[])
-       AS n (id, project, user_uuid, user_id, claims, at, alive_at, clock_offset, device, target)
+              $8::bigint[], $9::jsonb[], $10::jsonb[], $11::bigint[])
+       AS n (id, project, user_uuid, user_id, claims, at, alive_at, clock_offset, device, target, lag)
  ORDER BY id
 ON CONFLICT (session_id) DO NOTHING;
 
@@ -55,24 +55,25 @@ WITH fresh AS (
 SELECT session_id, count(*) AS fresh, count(*) FILTER (WHERE undecodable) AS undecodable FROM fresh GROUP BY session_id;
 
 -- name: mobile_go_on
--- A session as its messages tell of it (reading 9): it is over 150 s ($8) of its own stream behind its last activity, or
+-- A session as its messages tell of it (reading 9): it is over 150 s ($9) of its own stream behind its last activity, or
 -- when it says so; activity brings it back unless it said so. Nothing of it goes back in time.
 UPDATE mobile_sessions AS t
    SET active_at = n.active,
        newest_at = n.newest,
-       alive_at = CASE WHEN n.active > t.active_at THEN greatest(t.alive_at, $7::timestamptz) ELSE t.alive_at END,
-       ended_at = CASE WHEN t.closed OR n.closing OR n.newest - n.active > $8::interval THEN n.active
+       alive_at = CASE WHEN n.active > t.active_at THEN greatest(t.alive_at, $8::timestamptz) ELSE t.alive_at END,
+       ended_at = CASE WHEN t.closed OR n.closing OR n.newest - n.active > $9::interval THEN n.active
                        WHEN n.active > t.active_at THEN NULL
                        ELSE t.ended_at END,
        closed = t.closed OR n.closing,
        user_label = coalesce(n.user_label, t.user_label),
        anonymous_label = coalesce(n.anonymous_label, t.anonymous_label),
+       lag_ms = greatest(t.lag_ms, n.lag),
        undecodable = t.undecodable + n.undecodable
-  FROM (SELECT u.session_id, u.user_label, u.anonymous_label, u.closing, u.undecodable,
+  FROM (SELECT u.session_id, u.user_label, u.anonymous_label, u.closing, u.lag, u.undecodable,
                greatest(s.active_at, u.active_at) AS active, greatest(s.newest_at, u.newest_at) AS newest
           FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::boolean[],
-                      $9::bigint[])
-               AS u (session_id, active_at, newest_at, user_label, anonymous_label, closing, undecodable)
+                      $7::bigint[], $10::bigint[])
+               AS u (session_id, active_at, newest_at, user_label, anonymous_label, closing, lag, undecodable)
           JOIN mobile_sessions AS s USING (session_id)) AS n
  WHERE t.session_id = n.session_id;
 

@@ -6,9 +6,13 @@ SELECT hash FROM mobile_images WHERE project = $1 AND NOT frame ORDER BY stored_
 -- Which of these a session has: a request that comes again stores nothing.
 SELECT hash FROM mobile_images WHERE session_id = $1 AND hash = ANY ($2::text[]);
 
+-- name: mobile_images_turn
+-- What grows for one session is counted one after the other.
+SELECT session_id FROM mobile_sessions WHERE session_id = $1 FOR NO KEY UPDATE;
+
 -- name: mobile_image_file_grows
 -- Before its bytes are put away, so that they are known of whatever happens then. No row: the session has all that it
--- may have; what grows at the same moment is not seen, so it may have a few requests more.
+-- may have.
 INSERT INTO mobile_image_files (file, session_id, images, bytes)
 SELECT $1, $2, $3::integer, $4::bigint
   FROM (SELECT coalesce(sum(images), 0) AS images, coalesce(sum(bytes), 0) AS bytes

@@ -28,9 +28,9 @@ SELECT session_id, project, user_id, user_uuid, started_at, ended_at,
   FROM mobile_sessions WHERE session_id = $1;
 
 -- name: mobile_messages_page
--- In the order of the key, up to a number and up to a weight: the first always comes, whatever it weighs. What a body
--- weighs is known without unpacking it. `there`: how many there are up to the number.
-SELECT at, type, hash, body, undecodable, there
+-- In the order of the key, up to a number and up to a weight: the first always comes, of a heavier one its beginning.
+-- What a body weighs is known without unpacking it. `there`: how many there are up to the number.
+SELECT at, type, hash, substring(body FROM 1 FOR $6::bigint::integer) AS body, undecodable, weight, there
   FROM (SELECT at, type, hash, body, undecodable, octet_length(body) AS weight, count(*) OVER () AS there,
                sum(octet_length(body)) OVER (ORDER BY at, type, hash) AS together
           FROM (SELECT at, type, hash, body, undecodable

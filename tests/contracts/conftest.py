@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.postgres import Databases
-from tests.support.servers import POSTGRES, databases, debian, embedded, postgres, timescale
+from tests.support.servers import POSTGRES
 from tests.support.stores import MemoryStore, Node, PostgresStore, Store
-
-__all__ = ["databases", "debian", "embedded", "postgres", "timescale"]
 
 
 @pytest.fixture(params=[pytest.param("memory", id="memory"), *POSTGRES])

@@ -15,7 +15,7 @@ from actors.figures.watched import Credited, Period, Sitting, Watched, watched
 from actors.machines.rows import Rows
 from storage import projections
 from storage.content_engagement import Asking
-from storage.engagement import PostgresEngagement
+from storage.engagement import PostgresEngagement, WholeDays
 from storage.engaging import Engaging, Rules, day_of, refresh, split
 from storage.postgres import Database
 from tests.support.examples import T0, segment, session
@@ -155,6 +155,10 @@ async def check(database: Database) -> None:
     midnight = (first * 24 - 6) * 3_600_000
     assert await reader.days(first, first + 1) == await reader.between(midnight, midnight + DAY)
     assert await reader.days(first + 1, first + 3) == await reader.between(midnight + DAY, midnight + 3 * DAY)
+    for low, high in ((1, 2), (1, 3), (2, 3), (3, 4)):
+        whole = WholeDays(first + low, first + high, midnight + low * DAY, midnight + high * DAY)
+        odd = (midnight + DAY // 2, whole.end + DAY * 19 // 20)
+        assert await reader.between(*odd, whole) == await reader.between(*odd)
 
 
 async def kept_curves(asking: Asking, buckets: int) -> tuple[list[int], list[int]]:

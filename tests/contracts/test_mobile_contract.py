@@ -156,6 +156,17 @@ async def test_a_session_goes_on_with_its_activity_and_never_back(kept: Kept):
     assert (app["user_label"], app["anonymous_label"]) == ("ann", "x")
 
 
+async def test_how_long_a_start_was_under_way_is_known_ever_better_and_never_less(kept: Kept):
+    await kept.mobile.start(session(), T0, b"{}")
+    await kept.mobile.write([brought(change=Change(1, 0, 0, lag=700)), brought(change=Change(1, 0, 0, lag=300))])
+    await kept.mobile.write([brought(change=Change(1, 0, 0, lag=500), begun=[session(2, lag=700)])])
+    for session_id in (1, 2):
+        found = await kept.mobile.session(session_id)
+        assert found is not None
+        assert found.lag == 700
+    assert [one.lag for one in await kept.mobile.before("app", PHONE, T0)] == [700, 700]
+
+
 async def test_batches_of_one_moment_are_one_change(kept: Kept):
     await kept.mobile.start(session(), T0, b"{}")
     first, second = Change(1, T0 + 9, T0 + 9, "ann"), Change(1, T0 + 5, T0 + 30, "bob", closing=True)

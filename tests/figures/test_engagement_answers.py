@@ -31,9 +31,8 @@ from tests.figures.engagement_histories import (
 from tests.figures.engagement_kept import ZONE, Standing, standing
 from tests.figures.engagement_spec import History, Key, Piece, Range, Video, Visit
 from tests.machines.profiles import QUIET
-from tests.support.servers import embedded
 
-__all__ = ["embedded", "standing"]
+__all__ = ["standing"]
 
 ENGAGEMENT: Final = "/api/v1/videos/engagement"
 GOLDENS: Final = Path(__file__).parent / "goldens" / "engagement"
@@ -184,8 +183,10 @@ def periods() -> Iterator[tuple[dict[str, str], Range]]:
         {"from": f"{before:%Y-%m-%d}", "to": f"{before:%Y-%m-%d}"},
         Range(midnight - 86_400_000, midnight),
     )
-    moment = NOW - 3_600_000
-    yield {"from": str(spec.instant(moment)), "to": str(spec.instant(NOW))}, Range(moment, NOW)
+    for hours in (1, 20, 60):
+        # Within a day, over a midnight, and around a whole day.
+        moment = NOW - hours * 3_600_000
+        yield {"from": str(spec.instant(moment)), "to": str(spec.instant(NOW))}, Range(moment, NOW)
 
 
 def _sat(name: str, ago: int, *, ended: bool = True) -> Visit:

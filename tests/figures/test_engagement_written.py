@@ -20,9 +20,8 @@ from tests.figures.engagement_kept import RULES, ZONE, Kept, Standing, standing
 from tests.figures.engagement_spec import History, Piece, Video, Visit
 from tests.figures.engagement_writing import write
 from tests.machines.profiles import QUIET
-from tests.support.servers import embedded
 
-__all__ = ["embedded", "standing"]
+__all__ = ["standing"]
 
 pytestmark = pytest.mark.slow
 

@@ -14,9 +14,6 @@ import pytest
 from tests.figures import golden_story
 from tests.figures.dashboards import Dashboards, serving
 from tests.support.postgres import Databases
-from tests.support.servers import embedded
-
-__all__ = ["embedded"]
 
 GOLDENS: Final = {
     path.stem: json.loads(path.read_text()) for path in sorted(Path(__file__).with_name("goldens").glob("*.json"))

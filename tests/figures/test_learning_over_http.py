@@ -17,9 +17,6 @@ from tests.figures import learning_spec as spec
 from tests.figures.dashboards import Dashboards, serving
 from tests.figures.histories import Drawn
 from tests.support.postgres import Databases
-from tests.support.servers import embedded
-
-__all__ = ["embedded"]
 
 LOOK = {"title", "icon", "background_color", "message", "text", "colors", "commentary", "commentery", "program"}
 """Keys of the theme, and one that the specification leaves out; their presence is for the goldens."""

@@ -95,6 +95,10 @@ def test_history_comes_in_is_listed_given_out_and_erased(tmp_path: Path):
 
     known = rollcall("user", "export", "--user", "7", cwd=tmp_path)
     assert {json.loads(line)["table"] for line in known.stdout.splitlines()} >= {"attendance", "actors"}
+    for arguments in (["user", "export", "--user", "7"], ["export", "attendance", "--room", "c1"], ["export", "xapi"]):
+        full = rollcall(*arguments, "-o", "/dev/full", cwd=tmp_path)
+        assert (full.returncode, full.stdout) in {(1, ""), (0, "")}
+        assert "Traceback" not in full.stderr
     assert rollcall("user", "erase", "--user", "7", "--yes", cwd=tmp_path).returncode == 0
     assert rollcall("user", "export", "--user", "7", cwd=tmp_path).stdout == ""
     again = rollcall(

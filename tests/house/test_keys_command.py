@@ -14,9 +14,6 @@ from storage.keys import PostgresKeys, WriteKey, digest_of
 from storage.postgres import Database
 from tests.support.examples import T0
 from tests.support.postgres import Databases
-from tests.support.servers import embedded
-
-__all__ = ["embedded"]
 
 
 @pytest.fixture
@@ -40,7 +37,7 @@ def kept(dsn: str) -> list[WriteKey]:
 
 
 def test_a_key_is_shown_once_and_kept_as_its_digest(dsn: str, capsys: pytest.CaptureFixture[str]):
-    arguments = ["--name", "shop", "--right", "catalog", "--right", "collect", "--right", "catalog"]
+    arguments = ["--name", "shop", "--right", "mobile", "--right", "catalog", "--right", "mobile"]
     assert cli.main(["keys", "create", *arguments, "--expires", "2h", "--sample-rate", "50"]) == 0
     told = capsys.readouterr()
     secret = told.out.removesuffix("\n")
@@ -48,7 +45,7 @@ def test_a_key_is_shown_once_and_kept_as_its_digest(dsn: str, capsys: pytest.Cap
     [key] = kept(dsn)
     now = time.time() * 1000
     assert key.digest == digest_of(secret)
-    assert (key.name, key.rights, key.sample_rate, key.revoked_at) == ("shop", ["collect", "catalog"], 0.5, None)
+    assert (key.name, key.rights, key.sample_rate, key.revoked_at) == ("shop", ["catalog", "mobile"], 0.5, None)
     assert key.expires_at is not None
     assert now + 7_100_000 < key.expires_at <= now + 7_200_000
     assert secret not in told.err
@@ -73,16 +70,17 @@ def test_a_line_tells_what_a_key_may_and_what_it_is_worth():
         [
             WriteKey("app", digest, ["mobile"], T0, None, None, 1.0, 3),
             WriteKey("shop", digest, ["collect", "catalog"], T0, T0 + 1, None, 0.25),
-            WriteKey("web", digest, ["xapi"], T0, T0 + 1, T0, 1.0),
+            WriteKey("web", digest, ["xapi"], T0, T0 + 1, T0, 1.0, home_pages=["https://lms.example"]),
         ],
         T0 + 1,
     )
 
-    assert head.split() == ["number", "name", "rights", "state", "created", "expires", "revoked", "sample", "%"]
+    titles = ["number", "name", "rights", "state", "created", "expires", "revoked", "sample", "%", "home", "pages"]
+    assert head.split() == titles
     assert app.split()[:4] == ["3", "app", "mobile", "valid"]
-    assert app.split()[5:] == ["-", "-", "100"]
-    assert (shop.split()[2:4], shop.split()[-1]) == (["collect,catalog", "expired"], "25")
-    assert web.split()[3] == "revoked"
+    assert app.split()[5:] == ["-", "-", "100", "-"]
+    assert (shop.split()[2:4], shop.split()[-2]) == (["collect,catalog", "expired"], "25")
+    assert (web.split()[3], web.split()[-1]) == ("revoked", "https://lms.example")
 
 
 @pytest.mark.parametrize(

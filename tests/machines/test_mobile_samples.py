@@ -319,3 +319,62 @@ def test_two_corrections_between_checkpoints_are_both_written():
         (T0 + 8 * SEC, T0 + 12 * SEC, 0, 4 * SEC),
         (T0 + 20 * SEC, T0 + 42 * SEC, 20 * SEC, 42 * SEC),
     ]
+
+
+def test_what_is_worked_out_anew_keeps_the_interval_that_was_told_meanwhile():
+    learner = Watching()
+    learner.take(at(0, 0))
+    machine, now = learner.machine, learner.now
+    (_, told) = machine.step(Placed([at(10 * SEC, 10 * SEC)], 2 * INTERVAL), now)
+    assert told == Acked("s", at(10 * SEC, 0).seq, 2 * INTERVAL)
+    machine.step(Placed([at(70 * SEC, 70 * SEC)], 2 * INTERVAL), now)
+    assert learner.figures() == (70 * SEC, 70 * SEC), "a minute is no silence any more"
+    late = machine.step(Placed([at(5 * SEC, 5 * SEC)], 2 * INTERVAL), now)
+    assert late == [JOURNAL, Acked("s", at(70 * SEC, 0).seq, 0)]
+    assert learner.figures() == (70 * SEC, 70 * SEC)
+
+
+# -- starts that were long under way ----------------------------------------------------------------------------------
+
+
+def said(sample: Sample, lag: int, known: int) -> Sample:
+    """The sample as its door has it, who knows `known` of the `lag`; numbered by what its app said."""
+    number = (sample.at + lag - placing.EPOCH_MS) * placing.PER_MS
+    return msgspec.structs.replace(sample, seq=number, at=sample.at + lag - known)
+
+
+@given(histories(), st.integers(1, 5_000), st.data())
+def test_whenever_a_lag_is_known_the_session_is_as_if_it_always_was(
+    samples: list[Sample], lag: int, data: st.DataObject
+):
+    truth = Watching()
+    truth.take(*samples)
+    since = (samples[0].at + lag - placing.EPOCH_MS) * placing.PER_MS
+    learner = Watching()
+    known = 0
+    learner.take(now=2 * HOUR)
+    for place, sample in enumerate(samples, 1):
+        known = (
+            lag
+            if place == len(samples)
+            else data.draw(st.sampled_from([known, known, lag // 2, lag]).filter(known.__le__))
+        )
+        # Nothing is later than its reception, which may be no later than when it was.
+        learner.machine.step(
+            Placed([said(sample, lag, known)], INTERVAL, known, since), sample.at + data.draw(st.integers(0, lag))
+        )
+        if data.draw(st.integers(0, 9)) == 0:
+            learner.checkpoint()
+    learner.checkpoint()
+    assert learner.figures() == truth.figures()
+    assert learner.segments() == truth.segments()
+
+
+def test_a_lag_moves_what_its_app_said_and_nothing_before():
+    learner = Watching()
+    before, after = at(0, 0), [at(10 * SEC, 10 * SEC), at(20 * SEC, 20 * SEC)]
+    since = (T0 + 5 * SEC - placing.EPOCH_MS) * placing.PER_MS
+    learner.take(said(before, 0, 0), said(after[0], 3 * SEC, 0))
+    learner.machine.step(Placed([said(after[1], 3 * SEC, 3 * SEC)], INTERVAL, 3 * SEC, since), learner.now)
+    assert learner.state.window is not None
+    assert [one.sample.at - T0 for one in learner.state.window.kept()] == [0, 10 * SEC, 20 * SEC]

@@ -138,6 +138,55 @@ async def test_a_caller_that_gives_up_leaves_the_others_alone(shelf: Shelf, gath
     assert shelf.batches == [[1, 2]]
 
 
+async def test_a_storage_that_says_nothing_does_not_keep_callers_and_what_it_has_not_begun_is_let_go() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    hanging: asyncio.Future[None] = loop.create_future()
+    written: list[int] = []
+
+    async def write(items: Sequence[int]) -> Sequence[int]:
+        written.extend(items)
+        if not hanging.done():
+            await hanging
+        return items
+
+    gathering = Gathering(write, batch=5, limit=20, patience_s=2.0, told_after_s=3.0)
+    early = asyncio.create_task(gathering.put(1))
+    await asyncio.sleep(1)
+    late = [asyncio.create_task(gathering.put(number)) for number in (2, 3)]
+    gone = asyncio.create_task(gathering.put(4))
+    await asyncio.sleep(1)
+    gone.cancel()
+    with pytest.raises(StoreAway):
+        await early
+    assert loop.time() - began == pytest.approx(3.0)
+    assert [type(each) for each in await asyncio.gather(*late, return_exceptions=True)] == [StoreAway] * 2
+    assert loop.time() - began == pytest.approx(4.0, abs=0.26)
+
+    patient = asyncio.create_task(gathering.put(5))
+    await asyncio.sleep(0.1)
+    hanging.set_result(None)
+    assert await patient == 5
+    await gathering.settle()
+    assert (written, gathering.weight) == ([1, 4, 5], 0)
+
+
+async def test_when_all_have_been_told_nothing_is_left_to_write() -> None:
+    hanging: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def write(_items: Sequence[int]) -> Sequence[int]:
+        await hanging
+        raise StoreAway
+
+    gathering = Gathering(write, batch=1, limit=20, patience_s=1.0, told_after_s=1.0)
+    told = await asyncio.gather(*map(gathering.put, range(3)), return_exceptions=True)
+    assert [type(each) for each in told] == [StoreAway] * 3
+    assert gathering.weight == 3
+    hanging.set_result(None)
+    await gathering.settle()
+    assert gathering.weight == 0
+
+
 async def test_settle_waits_for_all_that_was_put_in(shelf: Shelf, gathering: Gathering[int, str]) -> None:
     tasks = [asyncio.create_task(gathering.put(number)) for number in range(7)]
     await asyncio.sleep(0)

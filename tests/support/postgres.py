@@ -116,7 +116,8 @@ class Databases:
     async def migrated(self) -> str:
         """The DSN of a new database with the schema."""
         if self._template is not None:
-            return await self._create(f'TEMPLATE "{self._template}"')
+            # By files: the other way, by the log, takes twice the time, and as long again to drop.
+            return await self._create(f'TEMPLATE "{self._template}" STRATEGY FILE_COPY')
         dsn = await self.empty()
         await migrate(dsn)
         if not self._by_copy:

@@ -112,6 +112,48 @@ def test_what_is_wrong_is_named(fields: dict[str, Any], field: str):
     assert fault(**fields)[0] == field
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"app": "x" * 128},
+        {"contentId": "x" * 512},
+        {"contentId": 0},
+        {"contentType": "unheard-of"},
+        {"userId": "x" * 128},
+        {"userId": 2**53 - 1},
+        {"userId": ""},
+        {"sessionId": "backend-1795255200000-x7"},
+        {"duration": 0.0},
+        {"duration": 86_400.0},
+        *({"deviceType": device} for device in ("desktop", "mobile", "tablet", "tv")),
+        {"referrer": "", "url": "x" * 5_000, "userAgent": "\U0001f600", "country": "BD"},
+        {"metadata": {}},
+        {"metadata": {"statusCode": [None]}},
+    ],
+)
+def test_what_is_just_right_is_kept_as_it_is(fields: dict[str, Any]):
+    found = view(**fields, eventId="x" * 1024)
+    assert {name: found[name] for name in fields} == fields
+
+
+VIEW_MAY = (
+    "userId sessionId duration ipAddress deviceType referrer url userAgent country metadata timestamp eventId writeKey"
+)
+LIKE_MAY = "app metadata timestamp eventId writeKey"
+
+
+@pytest.mark.parametrize("read", [READER.view, READER.engagement], ids=["view", "engagement"])
+def test_null_is_as_good_as_absent(read: Any):
+    base, may = (VIEW, VIEW_MAY) if read == READER.view else (LIKE, LIKE_MAY)
+    empty = dict.fromkeys(may.split())
+
+    assert read(packed(base | empty), KEY, NOW) == read(packed(base), KEY, NOW)
+    for name in base:
+        with pytest.raises(BadEvent) as caught:
+            read(packed(base | {name: None}), KEY, NOW)
+        assert caught.value.field == name
+
+
 @pytest.mark.parametrize("name", list(VIEW))
 def test_what_a_view_must_say_is_named_when_it_is_missing(name: str):
     with pytest.raises(BadEvent) as caught:
@@ -161,6 +203,20 @@ def test_what_is_no_event_at_all_is_said_without_a_field(body: bytes):
         ("localhost", None),
         ("", None),
         ("9" * 5_000, None),
+        ("203.0.113.77:443", None),
+        ("[2001:db8::1]:443", None),
+        ("[2001:db8::1]", None),
+        ("::FFFF:203.0.113.77%eth0", "203.0.113.0"),
+        ("2001:DB8:0:0:0:0:0:1%25en0", "2001:db8::"),
+        ("::1", "::"),
+        ("2001:db8:ffff:ffff::", "2001:db8:ffff::"),
+        ("2001:db8::1/64", None),
+        ("203.0.113.77/32", None),
+        ("203.0.113", None),
+        ("3405803853", None),
+        ("0xcb.0.0.1", None),
+        ("203.0.113.\u0667\u0667", None),
+        ("unknown", None),
     ],
 )
 def test_an_address_loses_its_end_and_what_is_none_is_none(given: str, kept: str | None):
@@ -172,6 +228,20 @@ def test_an_address_is_kept_whole_where_that_is_wanted():
     assert row(found)["ipAddress"] == "203.0.113.77"
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (" 2001:DB8:1:2:3:4:5:6 ", "2001:db8:1:2:3:4:5:6"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::ffff:203.0.113.77", "203.0.113.77"),
+        ("203.0.113.77:443", None),
+    ],
+)
+def test_a_whole_address_has_one_spelling(given: str, kept: str | None):
+    found = Reader(whole_addresses=True).view(packed(VIEW | {"ipAddress": given}), KEY, NOW)
+    assert row(found).get("ipAddress") == kept
+
+
 def test_fields_that_are_not_known_are_kept_with_the_metadata():
     found = view(metadata={"a": 1}, plan="gold", nested={"b": [1, None]})
 
@@ -180,6 +250,25 @@ def test_fields_that_are_not_known_are_kept_with_the_metadata():
     assert view(plan="gold")["metadata"] == {"extra": {"plan": "gold"}}
     assert view(plan="gold", metadata={"extra": {"own": 1}})["metadata"] == {"extra": {"own": 1, "plan": "gold"}}
     assert view(plan="gold", metadata={"extra": 5})["metadata"] == {"extra": {"extra": 5, "plan": "gold"}}
+
+
+def test_only_metadata_itself_is_bounded_and_nothing_unknown_is_lost():
+    full = {"a": "x" * (collector.METADATA_BYTES - len('{"a":""}'))}
+    deep: Any = 1
+    for _ in range(200):
+        deep = {"a": [deep]}
+    found = view(metadata=full, much="y" * 20_000, deep=deep)["metadata"]
+
+    assert found == full | {"extra": {"much": "y" * 20_000, "deep": deep}}
+    assert fault(metadata={"a": full["a"] + "x"}, much="y") == ("metadata", "over 16384 bytes")
+
+
+def test_what_is_nested_beyond_reading_is_refused_in_single_and_in_a_batch():
+    deep = b'"new":' + b"[" * 20_000 + b"]" * 20_000
+    with pytest.raises(BadEvent, match="nested too deeply"):
+        READER.view(packed(VIEW)[:-1] + b"," + deep + b"}", KEY, NOW)
+    with pytest.raises(BadEvent, match="nested too deeply"):
+        READER.batch(b'{"events":[' + packed(VIEW | {"type": "view"})[:-1] + b"," + deep + b"}]}", KEY, NOW)
 
 
 def test_metadata_is_kept_as_it_was_sent():
@@ -324,7 +413,7 @@ def test_whatever_is_sent_is_a_row_or_a_named_fault(fields: dict[str, Any], kind
     taken, rejected = READER.batch(packed({"events": [msgspec.json.decode(data) | {"type": kind}]}), KEY, NOW)
 
     if single is None:
-        assert taken.rows == [] or "type" in fields
+        assert "type" in fields or (taken.rows, rejected) == ([], [Rejected(0, *told)])
         assert told[1]
     else:
         assert b"\\u0000" not in single.rows[0].replace(b"\\\\", b"")

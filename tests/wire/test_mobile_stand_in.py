@@ -11,10 +11,12 @@ import msgspec
 import pytest
 
 from load_tests.mobile import comparing, truth
-from load_tests.mobile.acting import ACTS, DURATION_S, Learner, cast
+from load_tests.mobile.acting import ACTS, cast
+from load_tests.mobile.chatter import activity, bad, noise
 from load_tests.mobile.comparing import Answers, Kept
+from load_tests.mobile.playing import DURATION_S, Learner
 from load_tests.mobile.script import Moment, watching
-from load_tests.mobile.sdk import Launch, activity, bad, noise
+from load_tests.mobile.sdk import Launch
 from load_tests.mobile.truth import Watched, credit
 from load_tests.simulate.record import Told
 from protocol import mobile

@@ -33,7 +33,8 @@ PENDING_EVENTS: Final = 100_000
 LINGER_S: Final = 0.016
 """A busy collector writes sixty times a second: each write costs this process what ten events do, and nobody waits."""
 PATIENCE_S: Final = 3.0
-"""Clients give up after 5."""
+TOLD_AFTER_S: Final = 3.5
+"""Clients give up after 5, of which looking up a key may take one."""
 _NEW: Final = encode(Kept(1))
 _KNOWN: Final = encode(Kept(0, duplicate=True))
 
@@ -52,7 +53,12 @@ class CollectorDoor:
         self._now = now
         self._held = bodies.Held()
         self._gathering = Gathering(
-            store.keep, batch=BATCH_EVENTS, limit=PENDING_EVENTS, patience_s=PATIENCE_S, linger_s=LINGER_S
+            store.keep,
+            batch=BATCH_EVENTS,
+            limit=PENDING_EVENTS,
+            patience_s=PATIENCE_S,
+            linger_s=LINGER_S,
+            told_after_s=TOLD_AFTER_S,
         )
 
     async def view(self, request: web.Request) -> web.Response:

@@ -69,8 +69,13 @@ def _mine(kind: str, content_id: str, known: list[Known], stored: Stored) -> Min
 
 def _merged(known: list[Known], stored: Stored) -> tuple[list[Sitting], list[Credited]]:
     """What memory holds of a session wins over what a checkpoint wrote of it."""
+    held = {one.row.session_id: one for one in known}
     sittings = {one.session_id: one for one in stored.sittings}
-    credited = {(one.session_id, one.number): one for one in stored.credited}
+    credited = {
+        (one.session_id, one.number): one
+        for one in stored.credited
+        if merging.stands(held.get(one.session_id), one.number)
+    }
     for one in known:
         row = one.row
         sittings[row.session_id] = Sitting(
@@ -78,6 +83,7 @@ def _merged(known: list[Known], stored: Stored) -> tuple[list[Sitting], list[Cre
         )
         for part in one.segments:
             key = (row.session_id, part.number)
+            credited.pop(key, None)
             if part.verified:
                 credited[key] = Credited(*key, part.start_at, part.end_at, part.start_position, part.end_position)
     return list(sittings.values()), list(credited.values())

@@ -19,7 +19,7 @@ from server.http.access import Access
 from server.http.answers import invalid
 from server.http.engagement import crowds, views
 from server.http.learning import asked
-from storage.engagement import PostgresEngagement, Ranked, Sessions
+from storage.engagement import PostgresEngagement, Ranked, Sessions, WholeDays
 
 SORTS: Final = ("viewers", "completion", "drop_off", "watch_time")
 LIMIT: Final = 50
@@ -92,11 +92,10 @@ class PlatformEngagement:
     async def _sessions(self, span: Span | None) -> Sessions:
         if span is None:
             return await self._engagement.days(*EVERY_DAY)
-        zone = self._zone
-        first, behind = spans.day_of(span.start, zone), spans.day_of(span.end, zone)
-        if (spans.midnight(first, zone), spans.midnight(behind, zone)) == (span.start, span.end):
-            return await self._engagement.days(first.toordinal() - _EPOCH_DAY, behind.toordinal() - _EPOCH_DAY)
-        return await self._engagement.between(span.start, span.end)
+        days = _whole_days(span, self._zone)
+        if days is not None and (days.start, days.end) == (span.start, span.end):
+            return await self._engagement.days(days.first, days.behind)
+        return await self._engagement.between(span.start, span.end, days)
 
     def _period(self, request: web.Request) -> Span | None:
         """`year`, `year` and `month`, `from` and `to`, or nothing. Raises `Problem`, `BadSpan`."""
@@ -116,6 +115,16 @@ class PlatformEngagement:
         whole = timedelta(days=31 if "month" in named else 366)
         end = (begin + whole).replace(day=1)
         return Span(spans.midnight(begin, self._zone), spans.midnight(end, self._zone))
+
+
+def _whole_days(span: Span, zone: ZoneInfo) -> WholeDays | None:
+    first, behind = spans.day_of(span.start, zone), spans.day_of(span.end, zone)
+    if spans.midnight(first, zone) < span.start:
+        first += timedelta(days=1)
+    start, end = spans.midnight(first, zone), spans.midnight(behind, zone)
+    return (
+        WholeDays(first.toordinal() - _EPOCH_DAY, behind.toordinal() - _EPOCH_DAY, start, end) if start < end else None
+    )
 
 
 def _between(start: str | None, end: str | None, zone: ZoneInfo, now: int) -> Span:

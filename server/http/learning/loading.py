@@ -150,8 +150,8 @@ class Loading:
 
     async def add_lessons(self, within: Span) -> None:
         """Recorded lessons: when the learner watched any, and which were offered."""
-        growing = await memory.watched(self._system, self.user_id)
-        stored = await self._store.watched(self.user_id, within.start, within.end)
+        growing, newest = await memory.watched(self._system, self.user_id)
+        stored = await self._store.watched(self.user_id, within.start, within.end, newest)
         contents = await self._store.contents(self.user_id, self.products, within.start, within.end)
         self.learner = replace(self.learner, watched=[*stored, *growing], contents=contents)
 

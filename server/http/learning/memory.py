@@ -71,19 +71,21 @@ def seen_of(room: Room, user_id: str, now: int) -> RoomSeen:
     )
 
 
-async def watched(system: ActorSystem, user_id: str) -> list[Interval]:
-    """Wall time of recorded lessons that watch sessions in memory hold. Raises `Problem` (503)."""
+async def watched(system: ActorSystem, user_id: str) -> tuple[list[Interval], dict[str, int]]:
+    """Wall time of recorded lessons that watch sessions in memory hold; of these, up to which number the store's stand.
+
+    Raises `Problem` (503).
+    """
     asks = [
-        asking.put(system, actor, Tick(), _segments)
+        asking.put(system, actor, Tick(), _known)
         for actor in system.directory.watches.values()
         if (state := actor.watch.state) is not None and state.user_id == user_id
     ]
     answers = await asyncio.gather(*(ask.answer(asking.READ_S) for ask in asks))
-    return [interval for intervals in answers for interval in intervals]
+    found = [known for known in answers if known is not None]
+    intervals = [(part.start_at, part.end_at) for known in found for part in known.segments if part.verified]
+    return intervals, {known.row.session_id: known.newest for known in found}
 
 
-def _segments(actor: Actor, _: int) -> list[Interval]:
-    known = merging.of_watch(actor.watch, 1.0)
-    if known is None:
-        return []
-    return [(segment.start_at, segment.end_at) for segment in known.segments if segment.verified]
+def _known(actor: Actor, _: int) -> Known | None:
+    return merging.of_watch(actor.watch, 1.0)

@@ -2,6 +2,7 @@
 // Shows /openapi.json: no library, no other origin, and text only ever as text.
 
 const VERBS = ["get", "put", "post", "delete"];
+const NARROW = matchMedia("(max-width: 50rem)");
 
 function make(tag, text, ...children) {
   const node = document.createElement(tag);
@@ -10,9 +11,26 @@ function make(tag, text, ...children) {
   return node;
 }
 
+function labelled(className, node) {
+  node.className = className;
+  return node;
+}
+
+// A long name may break behind what joins its parts, and nowhere else unless it must.
+function breakable(text) {
+  return text.split(/(?<=[/_.[\]-])(?=.)/).flatMap((part, place) => (place ? [make("wbr"), part] : [part]));
+}
+
+function code(text) {
+  return make("code", "", ...breakable(text));
+}
+
+function marked(text) {
+  return (text || "").split("`").map((part, place) => (place % 2 ? code(part) : part));
+}
+
 function prose(text) {
-  const parts = (text || "").split("`").map((part, place) => (place % 2 ? make("code", part) : part));
-  return make("p", "", ...parts);
+  return make("p", "", ...marked(text));
 }
 
 function resolve(root, schema) {
@@ -36,12 +54,27 @@ function typeOf(root, schema, depth) {
   if (found.enum) return found.enum.map((each) => JSON.stringify(each)).join(" | ");
   if (found.type === "array") return `[${typeOf(root, found.items || {}, depth + 1)}]`;
   if (found.type === "object" || found.properties) return nameOf(schema) || "object";
-  return [found.type || "any", found.format && `(${found.format})`].filter(Boolean).join(" ");
+  return [[found.type || "any"].flat().join(" | "), found.format && `(${found.format})`].filter(Boolean).join(" ");
 }
 
 function boundsOf(schema) {
-  const words = { minimum: "from", exclusiveMinimum: "above", maximum: "to", minLength: "length from", maxLength: "length to", maxItems: "items to" };
-  return Object.entries(words).filter(([key]) => schema[key] !== undefined).map(([key, word]) => `${word} ${schema[key]}`).join(", ");
+  const { minLength, maxLength } = schema;
+  const words = { minimum: "from", exclusiveMinimum: "above", maximum: "to", maxItems: "items to" };
+  const found = Object.entries(words).filter(([key]) => schema[key] !== undefined).map(([key, word]) => `${word} ${schema[key]}`);
+  if (maxLength !== undefined) found.push(`${minLength ? `${minLength} to` : "up to"} ${maxLength} characters`);
+  else if (minLength) found.push(`at least ${minLength} characters`);
+  return found.join(", ");
+}
+
+function saidOf(description, schema) {
+  const bounds = boundsOf(schema);
+  return description && bounds ? `${description} (${bounds})` : description || bounds;
+}
+
+function rowOf(name, type, optional, said) {
+  const row = make("tr", "", make("td", "", code(name)), make("td", type), make("td", optional ? "optional" : ""));
+  row.append(make("td", "", ...marked(said)));
+  return row;
 }
 
 function fieldRows(root, schema, prefix, depth, table) {
@@ -49,12 +82,8 @@ function fieldRows(root, schema, prefix, depth, table) {
   const whole = found.allOf ? resolve(root, found.allOf[0]) : found;
   for (const [name, field] of Object.entries(whole.properties || {})) {
     const inner = resolve(root, field);
-    const row = make("tr");
-    row.append(make("td", "", make("code", prefix + name)));
-    row.append(make("td", typeOf(root, field, 0)));
-    row.append(make("td", (whole.required || []).includes(name) ? "" : "optional"));
-    row.append(make("td", [inner.description, boundsOf(inner)].filter(Boolean).join("; ")));
-    table.append(row);
+    const optional = !(whole.required || []).includes(name);
+    table.append(rowOf(prefix + name, typeOf(root, field, 0), optional, saidOf(inner.description, inner)));
     const items = inner.type === "array" ? inner.items || {} : field;
     const options = resolve(root, items).anyOf || [items];
     for (const option of options) {
@@ -79,7 +108,8 @@ function showMedia(root, content) {
     box.append(make("p", "", make("code", media)));
     if (media === Object.keys(content)[0]) box.append(fieldsOf(root, said.schema || {}));
     if (said.example !== undefined) {
-      box.append(make("h4", "A real one"), make("pre", JSON.stringify(said.example, null, 2)));
+      const text = typeof said.example === "string" ? said.example : JSON.stringify(said.example, null, 2);
+      box.append(make("h4", "A real one"), make("pre", text));
     }
   }
   return box;
@@ -88,38 +118,67 @@ function showMedia(root, content) {
 function showParameters(operation) {
   const table = make("table");
   for (const each of operation.parameters || []) {
-    const row = make("tr");
-    row.append(make("td", "", make("code", each.name)), make("td", each.in), make("td", each.required ? "" : "optional"));
-    row.append(make("td", "", prose([each.description, boundsOf(each.schema)].filter(Boolean).join(" "))));
-    table.append(row);
+    table.append(rowOf(each.name, each.in, !each.required, saidOf(each.description, each.schema)));
   }
   return table;
 }
 
-function showOperation(root, verb, path, operation) {
+function titled(tag, verb, path) {
+  return make(tag, "", labelled("verb", make("span", verb.toUpperCase())), " ", make("span", "", ...breakable(path)));
+}
+
+function showAnswer(root, status, said) {
+  const answer = resolve(root, said);
+  const details = make("details");
+  details.open = status.startsWith("2");
+  const codes = Object.values(answer.content || {}).flatMap((each) => ((each.schema.allOf || [])[1] || {}).properties?.error?.enum || []);
+  details.append(make("summary", "", make("b", status), " ", ...marked(answer.description), codes.length ? ` (${codes.join(", ")})` : ""));
+  if (!codes.length) details.append(showMedia(root, answer.content));
+  return details;
+}
+
+function showOperation(root, { verb, path, operation, also }) {
   const section = make("section");
   section.id = operation.operationId;
-  section.append(make("h3", "", make("span", verb.toUpperCase()), " ", make("code", path)));
-  section.querySelector("span").className = "verb";
-  section.append(make("p", operation.summary));
+  section.append(titled("h3", verb, path));
+  for (const other of also) section.append(labelled("note", make("p", "Also ", code(other))));
+  section.append(prose(operation.summary));
   if (operation.description) section.append(prose(operation.description));
   const needs = (operation.security || []).map((each) => Object.keys(each)[0] || "nothing").join(" or ") || "nothing";
-  section.append(make("p", `Needs: ${needs}`));
-  section.lastChild.className = "note";
+  section.append(labelled("note", make("p", `Needs: ${needs}`)));
   if (operation.parameters) section.append(make("h4", "Parameters"), showParameters(operation));
   if (operation.requestBody) {
     section.append(make("h4", "Body"), prose(operation.requestBody.description), showMedia(root, operation.requestBody.content));
   }
-  for (const [status, said] of Object.entries(operation.responses)) {
-    const answer = resolve(root, said);
-    const details = make("details");
-    details.open = status === "200";
-    const codes = Object.values(answer.content || {}).flatMap((each) => ((each.schema.allOf || [])[1] || {}).properties?.error?.enum || []);
-    details.append(make("summary", "", make("b", status), " ", answer.description, codes.length ? ` (${codes.join(", ")})` : ""));
-    if (!codes.length) details.append(showMedia(root, answer.content));
-    section.append(details);
-  }
+  section.append(make("h4", "Answers"));
+  for (const [status, said] of Object.entries(operation.responses)) section.append(showAnswer(root, status, said));
   return section;
+}
+
+function withoutExamples(key, value) {
+  return key === "example" ? undefined : value;
+}
+
+// What is the same under several paths is one, with the other paths in `also`.
+function operationsOf(root, tag) {
+  const found = new Map();
+  for (const [path, item] of Object.entries(root.paths)) {
+    for (const verb of VERBS.filter((each) => item[each] && item[each].tags[0] === tag)) {
+      const operation = item[verb];
+      const said = JSON.stringify([verb, { ...operation, operationId: "" }], withoutExamples);
+      if (found.has(said)) found.get(said).also.push(path);
+      else found.set(said, { verb, path, operation, also: [] });
+    }
+  }
+  return [...found.values()];
+}
+
+function linkTo({ verb, path, operation, also }, tag) {
+  const link = titled("a", verb, path);
+  link.href = `#${operation.operationId}`;
+  link.title = operation.summary;
+  link.dataset.words = [verb, path, operation.summary, tag, ...also].join(" ").toLowerCase();
+  return link;
 }
 
 function show(root) {
@@ -130,29 +189,43 @@ function show(root) {
   for (const part of root.info.description.split("\n\n")) content.append(prose(part));
   content.append(make("p", "", "The document: ", Object.assign(make("a", "/openapi.json"), { href: "/openapi.json" })));
   for (const tag of root.tags) {
-    index.append(make("h2", tag.name));
+    const group = make("div", "", make("h2", tag.name));
+    index.append(group);
     content.append(make("h2", tag.name));
-    for (const [path, item] of Object.entries(root.paths)) {
-      for (const verb of VERBS.filter((each) => item[each] && item[each].tags[0] === tag.name)) {
-        const link = make("a", "", make("span", verb.toUpperCase()), " ", path);
-        link.href = `#${item[verb].operationId}`;
-        link.firstChild.className = "verb";
-        index.append(link);
-        content.append(showOperation(root, verb, path, item[verb]));
-      }
+    if (tag.description) content.append(prose(tag.description));
+    for (const each of operationsOf(root, tag.name)) {
+      group.append(linkTo(each, tag.name));
+      content.append(showOperation(root, each));
     }
   }
   if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
-function find(event) {
-  const wanted = event.target.value.toLowerCase();
-  for (const link of document.querySelectorAll("nav a")) {
-    link.hidden = !link.textContent.toLowerCase().includes(wanted);
-  }
+function textOf(link) {
+  return document.getElementById(link.hash.slice(1)).textContent.toLowerCase();
 }
 
+// By path and summary; where nothing has the words there, by all that is said of an operation.
+function find(event) {
+  const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const links = [...document.querySelectorAll("nav a")];
+  const having = (told) => links.filter((link) => words.every((word) => told(link).includes(word)));
+  let found = having((link) => link.dataset.words);
+  if (!found.length) found = having(textOf);
+  for (const link of links) link.hidden = !found.includes(link);
+  for (const group of document.querySelectorAll("#index > div")) group.hidden = !group.querySelector("a:not([hidden])");
+  document.getElementById("none").hidden = found.length > 0;
+  if (words.length) document.getElementById("all").open = true;
+}
+
+// On a phone the list covers the page: it goes when something was chosen.
+function choose(event) {
+  if (NARROW.matches && event.target.closest("a")) document.getElementById("all").open = false;
+}
+
+document.getElementById("all").open = !NARROW.matches;
 document.getElementById("find").addEventListener("input", find);
+document.getElementById("index").addEventListener("click", choose);
 fetch("/openapi.json").then((answer) => answer.json()).then(show).catch((error) => {
   document.getElementById("content").textContent = `The document could not be shown: ${error}`;
 });

@@ -20,10 +20,8 @@ from tests.faults.crashes import PROGRAM, node
 from tests.support.node import until
 from tests.support.postgres import Databases
 from tests.support.rabbitmq import Broker
-from tests.support.servers import embedded
 from tests.support.stores import PostgresStore
 
-__all__ = ["embedded"]
 pytestmark = pytest.mark.slow
 BACKLOG = 20_000
 _FILL = """

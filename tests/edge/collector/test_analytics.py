@@ -153,7 +153,9 @@ TIMES = st.sampled_from([-1, 0, 1, 599_999, 600_000, 600_001, 3_599_999, 3_600_0
 USERS = st.sampled_from([None, "", "a", "b", 5, "5"])
 CONTENTS = st.sampled_from(["p", "q", 7, "GET:/x", "POST:/y", "get:/x"])
 DURATIONS = st.none() | st.sampled_from([0, 1, 86_400]) | st.floats(0, 1_000).map(lambda value: round(value, 3))
-STATUSES = st.sampled_from([{}, {"statusCode": 200}, {"statusCode": "500"}, {"metadata": {"statusCode": 503}}])
+STATUSES = st.sampled_from(
+    [{}, {"statusCode": 200}, {"statusCode": "500"}, {"statusCode": 499}, {"metadata": {"statusCode": 503}}]
+)
 VIEWS = st.builds(
     lambda at, status, **fields: view(T0 + at, **fields, **status),
     TIMES,

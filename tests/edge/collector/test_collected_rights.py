@@ -71,10 +71,10 @@ async def seconds_learnt(world: World, user: str, kind: str) -> int:
 
 
 async def settle(world: World) -> None:
-    study = StudyTime(CollectorStudy(world.server.database), world.server.collector_study._history)
+    study = StudyTime(CollectorStudy(world.server.database), world.server.upkeep.study._history)
     while await study.settle():
         pass
-    while await world.server.imported.tell():
+    while await world.server.upkeep.imported.tell():
         pass
 
 

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from server.http.collector import door
-from server.http.keys import FRESH_S
 from storage.keys import WriteKey, digest_of
 from tests.edge.http.conftest import Answer, Maker, World
 
@@ -131,14 +130,44 @@ async def test_a_key_that_may_not_is_told_so(world, path, changes, word):
     assert events(world) == []
 
 
-@pytest.mark.slow
-async def test_a_key_that_is_revoked_is_refused_within_seconds(world):
-    await make_key(world)
-    await track(world, "view", VIEW)
-    await world.write_keys.revoke(SECRET, 5)
-    async with asyncio.timeout(FRESH_S + 2):
-        while (await track(world, "view", VIEW)).status == 202:  # noqa: ASYNC110 - what is waited for tells nobody
+async def becomes(world: World, status: int, body: dict[str, Any], key: str | None) -> Answer:
+    """The first answer of that status; reading 5 of the contract gives it 5 s."""
+    async with asyncio.timeout(5):
+        while (answer := await track(world, "view", body, key)).status != status:  # noqa: ASYNC110 - nobody tells it
             await asyncio.sleep(0.05)
+    return answer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_body", [False, True])
+async def test_a_key_is_in_effect_within_seconds_of_being_made_and_of_being_revoked(world, in_body):
+    body, key = (VIEW | {"writeKey": SECRET}, None) if in_body else (VIEW, SECRET)
+    (await track(world, "view", body, key)).refusal(401, "UNAUTHENTICATED")
+    await make_key(world)
+    await becomes(world, 202, body, key)
+    await world.write_keys.revoke(SECRET, 5)
+
+    assert "revoked" in (await becomes(world, 403, body, key)).refusal(403, "FORBIDDEN")
+
+
+async def test_a_key_ends_with_its_time(world):
+    await make_key(world, expires_at=world.now() + 60_000)
+    asked: list[tuple[str, Any, str | None]] = [(path, body, SECRET) for path, body in BODIES.items()]
+    asked += [(path, body | {"writeKey": SECRET}, None) for path, body in BODIES.items()]
+    assert {(await track(world, *each)).status for each in asked} == {202}
+    world.skip(60)
+
+    for each in asked:
+        assert "expired" in (await track(world, *each)).refusal(403, "FORBIDDEN")
+
+
+async def test_while_no_key_can_be_looked_up_all_are_asked_to_wait(world):
+    await make_key(world)
+    world.faults.away = True
+    for key in (SECRET, "rk_unknown", None):
+        refused = await track(world, "view", VIEW, key)
+        refused.refusal(503, "STORAGE_UNAVAILABLE")
+        assert int(refused.headers["Retry-After"]) >= 1
 
 
 # -- order and size ---------------------------------------------------------------------------------------------------
@@ -151,6 +180,13 @@ async def test_a_stranger_is_told_nothing_of_size_or_fields(world, path):
     (await track(world, path, None, "rk_unknown", data=b"x" * 2_000_000)).refusal(401, "UNAUTHENTICATED")
     (await track(world, path, None, data=b"x" * 2_000_000)).refusal(403, "FORBIDDEN")
     (await track(world, path, None, "rk_unknown", data=b"{}")).refusal(401, "UNAUTHENTICATED")
+
+
+async def test_size_is_looked_at_before_fields(world):
+    await make_key(world)
+    for path in PATHS:
+        (await track(world, path, data=b"x" * 1_100_000)).refusal(413, "TOO_LARGE")
+        (await track(world, path, data=b"x" * 1_000)).refusal(400, "VALIDATION_FAILED")
 
 
 @pytest.mark.parametrize(("path", "limit"), [("view", 64 * 1024), ("engagement", 64 * 1024), ("batch", 1024 * 1024)])
@@ -243,6 +279,7 @@ async def test_more_events_than_the_rate_are_refused_each_of_a_batch_counted(mak
     refused.refusal(429, "RATE_LIMITED")
     assert int(refused.headers["Retry-After"]) >= 1
     assert len(events(world)) == 15
+    (await track(world, "batch", batch | {"writeKey": SECRET}, None)).refusal(429, "RATE_LIMITED")
     assert (await track(world, "batch", batch, "rk_b")).status == 202
 
 
@@ -349,6 +386,48 @@ async def test_a_beacon_of_an_allowed_origin_may_read_its_answer(make_world: Mak
     assert "Origin" in answer.headers["Vary"]
     refused = await track(world, "view", VIEW, None, headers=headers)
     assert refused.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+async def test_other_pages_and_none_are_heard_but_may_not_read_the_answer(make_world: Maker):
+    world = await make_world(ROLLCALL_CORS_ORIGINS=ORIGIN)
+    await make_key(world)
+    for origin in ("https://evil.example", "null", f"{ORIGIN}.evil.example", None):
+        headers = {"Content-Type": "text/plain"} | ({} if origin is None else {"Origin": origin})
+        answer = await track(world, "view", VIEW | {"writeKey": SECRET}, None, headers=headers)
+
+        assert answer.status == 202
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert "Origin" in answer.headers["Vary"]
+
+
+async def test_every_refusal_can_be_read_by_an_allowed_page(make_world: Maker):
+    world = await make_world(ROLLCALL_CORS_ORIGINS=ORIGIN, ROLLCALL_COLLECTOR_RATE="1")
+    await make_key(world)
+    await make_key(world, "rk_other", rights=["xapi"])
+    asked = [(VIEW, None), (VIEW, "rk_other"), ({}, SECRET), ({"a": "x" * 70_000}, SECRET), (VIEW, SECRET)]
+    answers = [await track(world, "view", body, key, headers={"Origin": ORIGIN}) for body, key in asked]
+
+    assert [answer.status for answer in answers] == [401, 403, 400, 413, 429]
+    for answer in answers:
+        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+
+
+async def test_without_a_list_no_page_is_let_in(world):
+    await make_key(world)
+    asks = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    for answer in (
+        await world.call("OPTIONS", f"{TRACK}/view", headers=asks),
+        await track(world, "view", VIEW, headers={"Origin": ORIGIN}),
+    ):
+        assert answer.status in (202, 204)
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_whatever_a_body_is_called_it_is_read_as_json(world):
+    await make_key(world)
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "application/octet-stream", "x"):
+        assert (await track(world, "view", VIEW, headers={"Content-Type": kind})).status == 202
 
 
 @pytest.mark.parametrize("head", ["HTTP/1.0", "HTTP/1.1\r\nConnection: close"])

@@ -1,9 +1,12 @@
 """Write keys as doors use them: by secret, by public name or number, and how often."""
 
+from collections.abc import Callable
+
 import pytest
 
+from server.http import keys as http_keys
 from server.http.answers import Problem
-from server.http.keys import Keys
+from server.http.keys import STALE_S, Keys
 from server.http.throttle import Throttle
 from storage.keys import Right, WriteKey, digest_of
 from storage.memory import Memory
@@ -12,12 +15,14 @@ from storage.memory_keys import MemoryKeys
 NOW = 1_000
 
 
-async def holders(rights: dict[str, list[Right]], **changes: int) -> tuple[Keys, Memory]:
+async def holders(
+    rights: dict[str, list[Right]], seconds: Callable[[], float] = lambda: 5.0, **changes: int
+) -> tuple[Keys, Memory]:
     memory = Memory()
     store = MemoryKeys(memory)
     for name, allowed in rights.items():
         await store.create(WriteKey(name, digest_of(f"rk_{name}"), allowed, 0, changes.get(name), None, 1.0))
-    return Keys(store, lambda: NOW, 1.0, lambda: 5.0, rates={"collect": 10.0}), memory
+    return Keys(store, lambda: NOW, 1.0, seconds, rates={"collect": 10.0}), memory
 
 
 async def test_a_project_is_found_by_its_name_or_its_number():
@@ -46,6 +51,27 @@ async def test_a_project_cannot_be_known_while_storage_is_away():
     with pytest.raises(Problem) as caught:
         await keys.project("mobile", name="app")
     assert caught.value.status == 503
+
+
+async def test_a_storage_that_says_nothing_is_waited_for_a_moment_and_a_known_key_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    clock = [5.0]
+    keys, memory = await holders({"app": ["mobile"]}, lambda: clock[0])
+    monkeypatch.setattr(http_keys, "READ_S", 0.01)
+    await keys.of_secret("rk_app", "mobile")
+    memory.faults.stalled = True
+    clock[0] += STALE_S
+
+    assert (await keys.of_secret("rk_app", "mobile")).name == "app"
+    with pytest.raises(Problem) as caught:
+        await keys.of_secret("rk_new", "mobile")
+    assert caught.value.status == 503
+    clock[0] += 0.1
+    with pytest.raises(Problem) as caught:
+        await keys.of_secret("rk_app", "mobile")
+    assert caught.value.status == 503
+    memory.faults.stalled = False
 
 
 @pytest.mark.parametrize(("secret", "right", "status"), [("rk_none", "xapi", 401), ("rk_app", "xapi", 403)])

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from actors.machines.rows import Rows
-from server.app import engagement_rules
+from server.rules import engagement_rules
 from storage import projections
-from tests.edge.learning.conftest import World, embedded, world
+from tests.edge.learning.conftest import World, world
 from tests.support.examples import segment, session
 
-__all__ = ["embedded", "world"]
+__all__ = ["world"]
 
 D = 100_000
 HOUR = 3_600_000
@@ -29,7 +29,7 @@ class Watching:
     async def content(self, content_id: str = "7", duration: int = D, **facts: Any) -> None:
         key = {"kind": "video", "content_id": content_id}
         await self._world.row("contents", **key, title="Light", duration_ms=duration, **facts)
-        while await self._world.server.engaging.settle(after_s=0):
+        while await self._world.server.upkeep.engaging.settle(after_s=0):
             pass
 
     async def view(

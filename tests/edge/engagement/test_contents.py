@@ -102,6 +102,24 @@ async def test_a_range_takes_the_views_that_began_in_it(world: World, watching: 
     assert drawn["exits"] == [0.0] * 5 + [1.0] + [0.0] * 4
 
 
+async def test_what_ends_at_a_ranges_end_is_none_of_its_facts_though_its_view_is_taken_whole(
+    world: World, watching: Watching
+):
+    """Ann saw 0-30 s before it, 20-80 s within it, the second half of that up to its end, and 90-100 s behind it."""
+    await watching.content()
+    end = watching.begin + 2 * DAY
+    await watching.view("ann", (0, 30))
+    await watching.view("ann", (20, 50), (50, 80), at=end - 60_000)
+    await watching.view("ann", (90, 100), at=end + HOUR)
+
+    at, behind = [
+        await summary(world, start_at=said(watching.begin + DAY), end_at=said(end + more)) for more in (0, 1000)
+    ]
+
+    assert (at["views"], at["watch_seconds"], at["average_coverage"]["mean"]) == (1, 60.0, 0.5)
+    assert (behind["views"], behind["watch_seconds"], behind["average_coverage"]["mean"]) == (1, 60.0, 0.8)
+
+
 async def test_a_range_over_everything_answers_as_no_range_does(world: World, watching: Watching):
     await three(watching)
     now = world.now()

@@ -11,10 +11,10 @@ from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
 
 from actors.figures.watched import ALWAYS
-from server.app import engagement_rules
 from server.http.answers import Problem
 from server.http.engagement import table
 from server.http.engagement.asked import Question
+from server.rules import engagement_rules
 from storage.engagement import PostgresEngagement
 from tests.edge.learning.conftest import World
 from tests.support.node import until

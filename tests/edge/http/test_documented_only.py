@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.openapi import catalogue
-from storage.keys import WriteKey, digest_of
+from storage.keys import RIGHTS, WriteKey, digest_of
 from tests.edge.http.conftest import Answer, World
 from tests.machines import profiles
 
@@ -122,7 +122,7 @@ def test_every_answer_is_a_documented_one(standing, request, user):
     runner, world = standing
     method, path, query, headers, body, operation = request
     if user == "owner":
-        key = WriteKey("owner", digest_of(KEY), ["catalog"], world.now(), None, None, 1.0)
+        key = WriteKey("owner", digest_of(KEY), RIGHTS, world.now(), None, None, 1.0)
         runner.run(world.write_keys.create(key))
         headers = headers | {"X-Write-Key": KEY}
     elif user is not None:

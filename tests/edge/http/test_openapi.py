@@ -58,6 +58,10 @@ def test_operations_have_names_of_their_own():
     assert len(names) == len(set(names))
 
 
+def test_every_group_is_told_and_has_operations():
+    assert {operation.tag for operation in catalogue.operations(dev=False)} == set(catalogue.TAGS)
+
+
 def test_every_code_of_a_refusal_is_told_somewhere():
     told = {
         code for operation in catalogue.operations(dev=True) for each in refusals_of(operation) for code in each.codes
@@ -110,6 +114,18 @@ def test_an_example_is_what_its_schema_says(schema, example):
 def test_every_example_is_used():
     names = {operation.name for operation in catalogue.operations(dev=True)}
     assert {name.removesuffix(".request") for name in catalogue.examples()} <= names
+
+
+def test_every_answer_in_json_shows_a_real_one():
+    known = catalogue.examples().keys()
+    aliases = ("Ios", "IngestMobile")  # as /v1/mobile
+    lacking = {
+        operation.name
+        for operation in catalogue.operations(dev=False)
+        if operation.answers[0].type is not None and operation.answers[0].media == "application/json"
+        if operation.name not in known and not operation.name.endswith(aliases)
+    }
+    assert lacking == {"readDocument"}
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------

@@ -22,9 +22,6 @@ from server.http.app import build
 from storage.history import History
 from storage.learners import Learners
 from tests.support.postgres import Databases
-from tests.support.servers import embedded
-
-__all__ = ["embedded"]
 
 SECRET = "a secret of the tests, thirty-two bytes or more"
 
@@ -43,7 +40,7 @@ class World:
         return self.system.clock.now()
 
     def history(self) -> History:
-        return self.server.imported._history
+        return self.server.upkeep.imported._history
 
     async def call(
         self, method: str, path: str, *, user: str = "boss", role: str = "admin", body: Any = None, **query: Any

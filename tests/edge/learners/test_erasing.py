@@ -199,7 +199,7 @@ async def test_a_command_asks_the_server_that_runs(world: World):
 
     async def served() -> None:
         while not asked:
-            asked.extend([1] * await world.server.requests.serve())
+            asked.extend([1] * await world.server.upkeep.requests.serve())
 
     import asyncio
 

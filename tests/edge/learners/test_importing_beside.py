@@ -47,12 +47,12 @@ async def test_a_class_that_the_server_runs_learns_of_it_and_keeps_it(world: Wor
         return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
 
     await taken(world, stay("c1", "u9", at(begin), at(begin + 15_000)))
-    assert await world.server.imported.tell() == 1
+    assert await world.server.upkeep.imported.tell() == 1
     await world.checkpoint()
 
     assert "u9" in actor.room.state.members
     assert await world.value("SELECT presence_ms FROM attendance WHERE user_id = 'u9'") == 15_000
-    assert await world.server.imported.tell() == 0
+    assert await world.server.upkeep.imported.tell() == 0
 
 
 async def test_a_room_that_came_to_life_meanwhile_is_told_when_it_is_looked_at_again(world: World):
@@ -63,10 +63,10 @@ async def test_a_room_that_came_to_life_meanwhile_is_told_when_it_is_looked_at_a
     await world.attend(actor, "u2", seconds=20)
     await world.checkpoint()
     assert "u1" not in actor.room.state.members
-    assert await world.server.imported.tell() == 0
+    assert await world.server.upkeep.imported.tell() == 0
 
     await world.database.execute("UPDATE imported_rooms SET due_at = now()")
-    assert await world.server.imported.tell() == 1
+    assert await world.server.upkeep.imported.tell() == 1
     await world.checkpoint()
 
     assert set(actor.room.state.members) == {"u1", "u2"}
@@ -79,12 +79,12 @@ async def test_the_end_of_a_class_that_the_server_runs_is_told_to_it_once(world:
     told = line(event_name="liveclass.end", data={"payload": over})
 
     await taken(world, told)
-    await world.server.imported.tell()
+    await world.server.upkeep.imported.tell()
     states: list[str] = [actor.room.state.status]
 
     await world.call("POST", "/rooms/c1/start")
     await taken(world, told)
-    await world.server.imported.tell()
+    await world.server.upkeep.imported.tell()
     states.append(actor.room.state.status)
 
     assert states == ["ended", "live"]
@@ -97,7 +97,7 @@ async def test_a_class_of_the_past_that_is_opened_goes_on_from_its_import(world:
     await world.checkpoint()
 
     await taken(world, stay("old", "u2", *PAST))
-    await world.server.imported.tell()
+    await world.server.upkeep.imported.tell()
     await world.checkpoint()
 
     assert await world.value("SELECT attended FROM rooms WHERE room_id = 'old'") == 2

@@ -22,9 +22,6 @@ from server.app import Server
 from server.auth import sign
 from server.http.app import build
 from tests.support.postgres import Databases
-from tests.support.servers import embedded
-
-__all__ = ["embedded"]
 
 SECRET = "a secret of the tests, thirty-two bytes or more"
 MINUTE = 60_000

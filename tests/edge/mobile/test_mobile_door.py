@@ -1,5 +1,7 @@
 """Phones that start, append and come late: what is credited to whom, and what is kept (mobile-ingest.md)."""
 
+import asyncio
+
 import pytest
 
 from protocol.mobile import Click, CustomEvent, Message, Performance, SessionEnd, UserId, ViewComponent, write_batch
@@ -14,6 +16,7 @@ async def test_heartbeats_of_a_learner_are_watch_time(mobile: Mobile) -> None:
     begin = phone.now() - 30 * SEC
     await phone.sent([beat(begin + at * SEC, at) for at in (0, 10, 20, 30)])
     assert mobile.watched("ann") == (30 * SEC, 30 * SEC)
+    assert [row.user_id for row in mobile.world.mobile.messages.values()] == ["ann"] * 4
 
 
 async def test_a_batch_that_comes_again_changes_nothing(mobile: Mobile) -> None:
@@ -46,7 +49,7 @@ async def test_nobody_is_credited_for_what_an_anonymous_session_says(mobile: Mob
     begin = phone.now() - 10 * SEC
     await phone.sent([said(begin, UserId("ann")), beat(begin, 0), beat(begin + 10 * SEC, 10)])
     assert mobile.sessions_of("ann") == []
-    assert len(mobile.world.mobile.messages) == 3
+    assert [row.user_id for row in mobile.world.mobile.messages.values()] == [None] * 3
     assert mobile.world.mobile.apps[phone.session_id].session.user_label == "ann"
 
 
@@ -58,6 +61,44 @@ async def test_the_phones_clock_may_be_anywhere(mobile: Mobile) -> None:
     (state,) = mobile.sessions_of("ann")
     assert abs(state.track.at - mobile.world.now()) < 2 * SEC
     assert mobile.watched("ann") == (20 * SEC, 20 * SEC)
+
+
+async def test_a_start_that_was_long_under_way_costs_nothing(mobile: Mobile) -> None:
+    phone = await mobile.start("ann", content=LESSON, ahead=-3 * SEC)
+    begin = mobile.world.now()  # by the phone's clock, which is right
+    for sent in range(3):
+        mobile.world.skip(10)
+        batch = [beat(begin + at * SEC, at) for at in range(sent * 10, sent * 10 + 11, 2)]
+        await phone.sent(batch)
+        await phone.sent(batch)
+    assert mobile.watched("ann") == (30 * SEC, 30 * SEC)
+    (state,) = mobile.sessions_of("ann")
+    assert abs(state.track.at - mobile.world.now()) < SEC
+    assert abs(mobile.world.mobile.apps[phone.session_id].session.lag - 3 * SEC) < SEC
+
+
+async def test_what_others_date_into_the_future_moves_no_sample(mobile: Mobile) -> None:
+    phone = await mobile.start("ann", content=LESSON)
+    mobile.world.skip(10)
+    begin = phone.now() - 10 * SEC
+    ahead = [said(begin + 3600 * SEC, Performance("x", 1)), beat(begin + 48 * 3600 * SEC, 9)]
+    await phone.sent([beat(begin, 0), beat(begin + 10 * SEC, 10), *ahead])
+    (state,) = mobile.sessions_of("ann")
+    assert abs(state.track.at - mobile.world.now()) < SEC
+    assert mobile.watched("ann") == (10 * SEC, 10 * SEC)
+
+
+async def test_late_data_of_a_session_whose_start_was_long_under_way_goes_where_its_time_is(mobile: Mobile) -> None:
+    first = await mobile.start("ann", content=LESSON, ahead=-3 * SEC)
+    begin = mobile.world.now()
+    mobile.world.skip(10)
+    await first.sent([beat(begin, 0), beat(begin + 10 * SEC, 10)])
+    mobile.world.skip(20)
+    second = await mobile.start("ann", content=LESSON)
+    await second.sent([beat(begin + at * SEC, at) for at in (16, 20)], path="/v1/ios/late")
+    assert mobile.watched("ann") == (20 * SEC, 20 * SEC)
+    (state,) = mobile.sessions_of("ann")
+    assert abs(state.track.at - begin - 20 * SEC) < SEC
 
 
 async def test_samples_over_a_day_old_are_kept_and_credited_to_nobody(mobile: Mobile) -> None:
@@ -318,3 +359,30 @@ async def test_a_restart_knows_tokens_and_sessions(make_mobile: Maker) -> None:
     phone = await mobile.start("ann", content=LESSON)
     assert phone.user_uuid == PHONE
     assert error(await phone.send([], token=phone.token[:-1] + "x"), 401) == "the token was not signed here"
+
+
+async def test_a_batch_that_comes_before_its_sessions_are_in_memory_begins_no_others(mobile: Mobile) -> None:
+    phone = await mobile.start("ann", content=LESSON)
+    mobile.world.skip(30)
+    begin = phone.now() - 30 * SEC
+    await phone.sent([beat(begin + at * SEC, at) for at in (10, 20)])
+    owned = mobile.world.system.directory.owned
+    before, early = owned.copy(), [beat(begin, 0)]
+    owned.clear()
+    mobile.world.faults.stalled = True
+    refused = await phone.send(early)
+    mobile.world.faults.stalled = False
+    assert "try again" in error(refused, 503)
+    owned.update(before)
+    mobile.world.faults.stalled = True
+    late = asyncio.create_task(phone.send(early))
+    async with asyncio.timeout(5):
+        while not mobile.world.faults.waiting:  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0)
+    owned.update({partition: epoch + 1 for partition, epoch in before.items()})
+    mobile.world.faults.stalled = False
+    assert "try again" in error(await late, 503)
+    owned.update(before)
+    await phone.sent(early)
+    assert mobile.watched("ann") == (20 * SEC, 20 * SEC)
+    assert len(mobile.sessions_of("ann")) == 1

@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -280,6 +281,24 @@ async def test_a_megabyte_is_taken_and_more_is_413(mobile: Mobile):
     batch = batch[: BATCH_BYTES - 3] + b"\0\0\0"
     assert (await post(mobile, phone, batch[:BATCH_BYTES])).status == 200
     assert error(await post(mobile, phone, batch[:BATCH_BYTES] + b"\0"), 413) == f"the body is over {BATCH_BYTES} bytes"
+
+
+async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 100_000):
+        yield data[start : start + 100_000]
+
+
+@pytest.mark.parametrize(("path", "limit"), [("i", BATCH_BYTES), ("late", BATCH_BYTES), ("start", START_BYTES)])
+@pytest.mark.parametrize("told", [True, False])
+async def test_what_is_too_large_is_told_the_limit_of_where_it_came(
+    mobile: Mobile, path: str, limit: int, *, told: bool
+):
+    phone = await mobile.start()
+    fields = {"Authorization": f"Bearer {phone.token}"}
+    for size in (1_010_000, 1_100_000):
+        data = bytes(size) if told else in_pieces(bytes(size))
+        answer = await mobile.world.call("POST", f"/v1/ios/{path}", data=data, headers=fields)
+        assert error(answer, 413) == f"the body is over {limit} bytes"
 
 
 async def test_what_unpacks_to_over_16_mb_is_413(mobile: Mobile):

@@ -12,7 +12,7 @@ from actors.machines import ranges
 from actors.machines.events import Opened, Placed
 from actors.machines.track import PAUSED, PLAYING, Sample, silence_ms
 from actors.machines.watch import IDLE_MS, MOBILE, WatchRules, WatchSession
-from server.mobile.watching import Running, Share, running_of, sort
+from server.mobile.sorting import Running, Share, running_of, sort
 from storage.mobile import Span
 from tests.machines.builders import HOUR, INTERVAL, MIN, SEC, T0
 

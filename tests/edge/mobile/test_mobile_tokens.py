@@ -137,7 +137,7 @@ def test_a_larger_sample_holds_the_smaller_one(project: str, who: str, one: floa
 
 
 def made(name: str, default: Target = ROOM, **payload: Any) -> tuple[Target, list[tuple[int, int]]]:
-    target, found = samples.read(name, json.dumps(payload), NOW, HASH, default)
+    target, found = samples.read(name, json.dumps(payload), NOW, HASH, default, 0)
     return target, [(one.position, one.state) for one in found]
 
 

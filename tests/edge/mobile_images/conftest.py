@@ -31,9 +31,6 @@ from storage.keys import WriteKey, digest_of
 from storage.mobile import PostgresMobile
 from tests.edge.mobile_images.pictures import TYPE
 from tests.support.postgres import Databases
-from tests.support.servers import embedded
-
-__all__ = ["embedded"]
 
 SECRET = "a secret of the tests, thirty-two bytes or more"
 SESSION = """
@@ -151,7 +148,7 @@ class World:
 
     async def nothing_is_left(self) -> bool:
         """Neither bytes nor rows of any request, once it is swept."""
-        await self.server.images.sweep()
+        await self.server.upkeep.images.sweep()
         rows = await self.database.fetchval("SELECT count(*) FROM mobile_image_files")
         return not rows and not self.kept() and not self.work()
 

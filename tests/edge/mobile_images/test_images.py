@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,9 @@ import pytest
 
 from protocol.mobile import encode_project
 from server.mobile.ids import UNRECORDED_BIT
-from server.mobile.images import BODY_BYTES, PLACES
+from server.mobile.images import BODY_BYTES
 from server.mobile.images_archive import Limits
+from server.mobile.images_places import PLACES, SESSION_PLACES
 from server.mobile.routes import PLACES as NAMES
 from storage.files import DirectoryFiles, FilesAway, FilesFull
 from tests.edge.mobile_images.conftest import World
@@ -224,15 +225,15 @@ NO_FILES = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
         (batch(packed(Member("a.tar.gz", frames(1)))), 415, "neither"),
         (batch(packed(Member("/etc/a_1.jpeg", JPEG))), 400, "absolute"),
         (batch(packed(Member("x/1_1.jpeg", JPEG), Member("y/1_1.jpeg", PNG))), 400, "two images"),
-        (batch(packed(*(Member(f"{n}_1.jpeg", JPEG) for n in range(501)))), 413, "500 entries"),
-        (batch(packed(*(Member(f"{n}_1.jpeg") for n in range(10_000)))), 415, "neither"),
+        (lambda: batch(packed(*(Member(f"{n}_1.jpeg", JPEG) for n in range(501)))), 413, "500 entries"),
+        (lambda: batch(packed(*(Member(f"{n}_1.jpeg") for n in range(10_000)))), 415, "neither"),
         (batch(packed(Member("n" * 20_000, JPEG), kind=tarfile.PAX_FORMAT)), 400, "16384"),
-        (batch(packed(Member("1_1.jpeg", JPEG + bytes(65 * 1024 * 1024)))), 413, "67108864"),
+        (lambda: batch(packed(Member("1_1.jpeg", JPEG + bytes(65 * 1024 * 1024)))), 413, "67108864"),
         *((batch(packed(Member("a", JPEG), Member("l", more={"type": each}))), 400, "no file") for each in NO_FILES),
     ],
 )
-async def test_what_is_wrong_is_refused_whole(world: World, body: bytes, status: int, words: str):
-    answer = await world.upload(body)
+async def test_what_is_wrong_is_refused_whole(world: World, body: bytes | Callable[[], bytes], status: int, words: str):
+    answer = await world.upload(body() if callable(body) else body)
 
     assert words in answer.refusal(status)
     assert await world.nothing_is_left()
@@ -320,13 +321,47 @@ async def test_where_too_many_are_at_it_the_next_comes_again(make_world):
 
 
 async def test_many_at_once_are_all_kept(world: World):
-    names = [f"h{each}" for each in range(PLACES // 2)]
+    sessions = range(100, 100 + PLACES // 2 // SESSION_PLACES)
+    for session in sessions:
+        await world.session(session)
+    names = [f"h{each}" for each in range(SESSION_PLACES)]
+
+    answers = await asyncio.gather(
+        *(
+            world.upload(images(**{name: PNG + name.encode()}), session=session)
+            for session in sessions
+            for name in names
+        )
+    )
+
+    assert {answer.status for answer in answers} == {200}
+    assert [await world.hashes(session) for session in sessions] == [names] * len(sessions)
+    assert world.work() == []
+
+
+async def test_a_session_that_sends_many_at_once_comes_again_and_others_do_not_notice(world: World):
+    await world.session(8)
+    begun, go = asyncio.Event(), asyncio.Event()
+    first = [asyncio.create_task(world.upload(slow(begun, go, images(a=PNG)))) for _ in range(SESSION_PLACES)]
+    await world.until(lambda: world.door.taken == SESSION_PLACES)
+    refused = await world.upload(images(b=PNG))
+    other = await world.upload(images(b=PNG), session=8)
+    go.set()
+
+    assert "this session" in refused.refusal(503)
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert other.status == 200
+    assert {(await each).status for each in first} == {200}
+
+
+async def test_what_comes_at_the_same_moment_counts_for_what_a_session_may_have(world: World):
+    world.door._images._images_max = 2
+    names = [f"h{each}" for each in range(SESSION_PLACES)]
 
     answers = await asyncio.gather(*(world.upload(images(**{name: PNG + name.encode()})) for name in names))
 
-    assert [answer.status for answer in answers] == [200] * len(names)
-    assert await world.hashes() == sorted(names)
-    assert world.work() == []
+    assert sorted(answer.status for answer in answers) == [200] * 2 + [413] * (SESSION_PLACES - 2)
+    assert len(await world.hashes()) == 2
 
 
 async def test_a_client_that_stands_still_is_told_so(make_world):

@@ -229,7 +229,11 @@ def test_what_stands_behind_the_tar_within_is_refused():
         read(gzip.compress(tar([Member("a", JPEG)]) + b"garbage"))
 
 
-@pytest.mark.parametrize("data", [b"", b"no", JPEG * 100, zlib.compress(b"x" * 100), gzip.compress(b"x" * 2000)])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no", JPEG * 100, zlib.compress(b"x" * 100), gzip.compress(b"x" * 2000)],
+    ids=["nothing", "a word", "a picture", "zlib", "gzip of no tar"],
+)
 def test_what_is_no_archive_is_refused(data):
     with pytest.raises(BadArchive):
         read(data)

@@ -91,7 +91,7 @@ async def test_retention_takes_old_images_and_their_bytes(shot: World):
     sweeper = Sweeper(Retention(shot.server.database, batch_rows=2), 30, shot.now, pause_s=0)
 
     await sweeper.sweep()
-    await shot.server.images.sweep()
+    await shot.server.upkeep.images.sweep()
 
     assert (await shot.read("/8/images/a")).status == 404
     assert (await shot.read("/9/images/a")).status == 200

@@ -36,8 +36,8 @@ async def test_images_are_kept_read_and_swept_in_a_bucket(world: World):
     assert world.kept() == world.work() == []
 
     await world.database.execute("DELETE FROM mobile_sessions")
-    assert await world.server.images.sweep() == 2
-    assert await world.server.images.sweep() == 0
+    assert await world.server.upkeep.images.sweep() == 2
+    assert await world.server.upkeep.images.sweep() == 0
 
 
 async def test_where_the_bucket_is_away_the_client_comes_again(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
-from protocol.mobile import Click, CustomEvent, NetworkCall, OlderViewComponent, PerformanceAggregated, SessionEnd
+from protocol.mobile import Click, CustomEvent, Log, NetworkCall, OlderViewComponent, PerformanceAggregated, SessionEnd
 from protocol.mobile.messages import Body, write_body
 from protocol.mobile_reading import MobileSessionAnswer, MobileSessionsAnswer
 from protocol.rest import ErrorEnvelope
+from storage.mobile_reading import PAGE_BYTES
 from tests.edge.mobile_images.conftest import Answer, World
 from tests.edge.mobile_images.pictures import PNG, form, part
 
@@ -270,7 +272,19 @@ async def test_a_page_of_messages_has_a_weight_and_one_that_is_heavier_is_a_page
     found = await pages(world)
 
     assert [len(page.messages) for page in found] == [2, 1, 1, 1]
-    assert [len(page.messages[-1].raw or "") > 3_000_000 for page in found] == [False, False, True, False]
+    assert [page.messages[-1].size_bytes for page in found] == [UNSET, UNSET, 3_000_000, UNSET]
+
+
+async def test_of_a_body_over_a_mebibyte_its_beginning_is_shown_and_its_length(world: World):
+    log = write_body(Log("info", "x" * PAGE_BYTES))
+    await world.message(T0, Log.TYPE, log)
+    await world.message(T0 + 1, Log.TYPE, log[:PAGE_BYTES], undecodable=True)
+
+    cut, whole_ = (page.messages[0] for page in await pages(world))
+
+    assert (cut.name, cut.fields, cut.undecodable, cut.size_bytes) == (None, None, False, len(log))
+    assert b64decode(cut.raw or "") == log[:PAGE_BYTES]
+    assert (b64decode(whole_.raw or ""), whole_.size_bytes) == (log[:PAGE_BYTES], UNSET)
 
 
 async def test_images_come_page_by_page(world: World):

@@ -22,9 +22,6 @@ from server.auth import sign
 from server.http.app import build
 from storage.keys import PostgresKeys, WriteKey, digest_of
 from tests.support.postgres import Databases
-from tests.support.servers import embedded
-
-__all__ = ["embedded"]
 
 SECRET = "a secret of the tests, thirty-two bytes or more"
 KEY = "rk_a-key-of-the-lms"
@@ -155,7 +152,7 @@ class World:
         names = ", ".join(fields)
         marks = ", ".join(f"${place}" for place in range(1, len(fields) + 1))
         await self.database.execute(f"INSERT INTO contents ({names}) VALUES ({marks})", *fields.values())
-        while await self.server.engaging.settle(after_s=0):
+        while await self.server.upkeep.engaging.settle(after_s=0):
             pass
 
     async def rows(self, table: str = "study_logs") -> list[tuple[Any, ...]]:

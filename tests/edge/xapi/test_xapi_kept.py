@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from actors.machines.rows import Rows
 from protocol.rest import rfc3339
 from protocol.xapi import profile
-from server.app import engagement_rules
 from server.cli import main
 from server.commands import exporting
 from server.retention import Sweeper
+from server.rules import engagement_rules
 from storage import projections
 from storage.learners import Learners
 from storage.retention import Retention
